@@ -1,0 +1,57 @@
+import type { LogIndex, NodeId, Term } from '../../lib/ids.js'
+import type { CommandContext, ControllerCommand, ControllerReply } from '../../metadata/commands.js'
+import type { MetadataRecord } from '../../metadata/records.js'
+import type { Voter } from '../../raft/types.js'
+
+/** What the broker reactor may ask of its node's quorum reactor. Plain data both ways, so that a thread may lie between. */
+export interface QuorumHandle {
+  /**
+   * Sends a command to the active controller, wherever it is; waits for a leader where there is none. `done` is
+   * called once, with 'failed' / REQUEST_TIMED_OUT after `timeoutMs`. A command is never sent twice by itself: after
+   * a lost connection the outcome is unknown and the reply is 'failed' / NOT_CONTROLLER.
+   */
+  submit(command: ControllerCommand, context: CommandContext, timeoutMs: number, done: (reply: ControllerReply) => void): void
+  status(): QuorumStatus
+}
+
+/** What the quorum reactor tells the broker reactor. Each call is one input. */
+export interface QuorumListener {
+  /** A new state in place of all that came before: at start-up from the local snapshot, later where this node lagged. */
+  onSnapshot(records: readonly MetadataRecord[], index: LogIndex): void
+  /** Committed records, in order. `index` is the last one's. May be empty (a no-op): `index` moves all the same. */
+  onCommitted(records: readonly MetadataRecord[], index: LogIndex): void
+  /** The active controller as far as this node knows; undefined: none. */
+  onLeader(leader: NodeId | undefined, term: Term): void
+  /** A connection to this peer broke, or a fresh dial was refused (`dead`): Metadata answers may be held. */
+  onPeerLost(peer: NodeId, dead: boolean): void
+}
+
+export interface QuorumStatus {
+  nodeId: NodeId
+  directoryId: string
+  clusterId: string | undefined
+  role: 'founding' | 'follower' | 'preCandidate' | 'candidate' | 'leader' | 'observer'
+  term: Term
+  leader: NodeId | undefined
+  commitIndex: LogIndex
+  lastIndex: LogIndex
+  firstIndex: LogIndex
+  snapshotIndex: LogIndex
+  voters: Voter[]
+  /** Of the leader alone: each follower's progress. */
+  progress: PeerProgress[]
+  /** A leader heard a majority within the election time-out; a follower knows a live leader. */
+  hasQuorum: boolean
+}
+
+export interface PeerProgress {
+  voter: Voter
+  isVoter: boolean
+  matchIndex: LogIndex
+  nextIndex: LogIndex
+  /** Monotonic milliseconds since this peer was last heard; -1: never. */
+  lastContactMs: number
+  /** When it last held the whole log, the same way. */
+  lastCaughtUpMs: number
+  state: 'probe' | 'replicate' | 'snapshot'
+}

@@ -1,0 +1,205 @@
+import type { BrokerEpoch, LeaderEpoch, LogIndex, NodeId, PartitionEpoch, Uuid } from '../lib/ids.js'
+import type { BrokerEndpoint, ConfigResourceType } from './records.js'
+
+/**
+ * What a broker asks of the active controller, for itself or for a client. As with the records, `type` names the
+ * field in `proto/controller.proto`, an absent field is `undefined`, and every result has an `errorCode` of Kafka's
+ * table (0 = done) with a message that names the cause.
+ */
+export type ControllerCommand =
+  | RegisterBroker
+  | BrokerHeartbeat
+  | AlterPartitions
+  | CreateTopics
+  | DeleteTopics
+  | CreatePartitions
+  | AlterConfigs
+  | ElectLeaders
+  | AllocateProducerIds
+  | UnregisterBroker
+
+export type ControllerReply =
+  /** For any command: the controller could not take it. NOT_CONTROLLER (41) and REQUEST_TIMED_OUT (7) may be tried again. */
+  | { type: 'failed'; errorCode: number; errorMessage: string }
+  | { type: 'registerBroker'; brokerEpoch: BrokerEpoch; clusterId: string; errorCode: number; errorMessage: string }
+  | BrokerHeartbeatReply
+  | { type: 'alterPartitions'; errorCode: number; partitions: AlterPartitionResult[] }
+  | { type: 'createTopics'; topics: CreateTopicResult[] }
+  | { type: 'deleteTopics'; topics: DeleteTopicResult[] }
+  | { type: 'createPartitions'; topics: NamedResult[] }
+  | { type: 'alterConfigs'; resources: AlterConfigsResult[] }
+  | { type: 'electLeaders'; errorCode: number; partitions: ElectLeadersResult[] }
+  | { type: 'allocateProducerIds'; errorCode: number; errorMessage: string; firstProducerId: number; count: number }
+  | { type: 'unregisterBroker'; errorCode: number; errorMessage: string }
+
+/** Who asked, carried with every request and every forwarded command. */
+export interface CommandContext {
+  /** 'User:ANONYMOUS' on PLAINTEXT; 'Broker:<id>' for a broker's own commands. */
+  principal: string
+  clientId: string
+  clientAddress: string
+  listener: string
+}
+
+export interface RegisterBroker {
+  type: 'registerBroker'
+  brokerId: NodeId
+  clusterId: string
+  incarnationId: Uuid
+  directoryIds: Uuid[]
+  endpoints: BrokerEndpoint[]
+  controlEndpoint?: BrokerEndpoint
+  rack?: string
+}
+
+/** Every 500 ms; also the answer to being fenced, and how a controlled shutdown is asked for. */
+export interface BrokerHeartbeat {
+  type: 'brokerHeartbeat'
+  brokerId: NodeId
+  brokerEpoch: BrokerEpoch
+  /** The metadata that this broker has applied. */
+  appliedIndex: LogIndex
+  /** Recovery is done: unfence me when I have caught up. */
+  wantFence: boolean
+  wantShutDown: boolean
+  /** Replicas that were quarantined and must leave the ISR and the ELR at once. */
+  quarantined: { topicId: Uuid; partitionId: number }[]
+}
+
+export interface BrokerHeartbeatReply {
+  type: 'brokerHeartbeat'
+  errorCode: number
+  errorMessage: string
+  isFenced: boolean
+  isCaughtUp: boolean
+  /** All leaderships have moved (or can't): go. */
+  shouldShutDown: boolean
+}
+
+/** KIP-497, with the broker epochs of KIP-903. */
+export interface AlterPartitions {
+  type: 'alterPartitions'
+  brokerId: NodeId
+  brokerEpoch: BrokerEpoch
+  partitions: AlterPartition[]
+}
+
+export interface AlterPartition {
+  topicId: Uuid
+  partitionId: number
+  leaderEpoch: LeaderEpoch
+  partitionEpoch: PartitionEpoch
+  newIsr: { brokerId: NodeId; brokerEpoch: BrokerEpoch }[]
+  leaderRecovering: boolean
+}
+
+/** errorCode 0: what now holds. Else INVALID_UPDATE_VERSION, FENCED_LEADER_EPOCH, INELIGIBLE_REPLICA, … */
+export interface AlterPartitionResult {
+  topicId: Uuid
+  partitionId: number
+  errorCode: number
+  leader: NodeId
+  leaderEpoch: LeaderEpoch
+  isr: NodeId[]
+  partitionEpoch: PartitionEpoch
+  leaderRecovering: boolean
+}
+
+export interface CreateTopics {
+  type: 'createTopics'
+  validateOnly: boolean
+  topics: NewTopic[]
+}
+
+export interface NewTopic {
+  name: string
+  /** −1: the default. */
+  numPartitions: number
+  replicationFactor: number
+  /** By hand: a list of replicas for each partition; then the two above are −1. */
+  assignments: { partitionId: number; replicas: NodeId[] }[]
+  configs: { name: string; value?: string }[]
+  /** Made by the broker itself (`__consumer_offsets`): an internal topic. */
+  internal: boolean
+}
+
+export interface CreateTopicResult {
+  name: string
+  errorCode: number
+  errorMessage: string
+  topicId: Uuid
+  numPartitions: number
+  replicationFactor: number
+}
+
+/** By name, or by id where name is ''. */
+export interface DeleteTopics {
+  type: 'deleteTopics'
+  topics: { name: string; topicId: Uuid }[]
+}
+
+export interface DeleteTopicResult {
+  name: string
+  topicId: Uuid
+  errorCode: number
+  errorMessage: string
+}
+
+export interface CreatePartitions {
+  type: 'createPartitions'
+  validateOnly: boolean
+  /** count: the new total. assignments: one list of replicas for each new partition, or empty. */
+  topics: { name: string; count: number; assignments: { replicas: NodeId[] }[] }[]
+}
+
+export interface NamedResult {
+  name: string
+  errorCode: number
+  errorMessage: string
+}
+
+/** IncrementalAlterConfigs (KIP-339), and the whole replacement of AlterConfigs. */
+export interface AlterConfigs {
+  type: 'alterConfigs'
+  validateOnly: boolean
+  /** replaceAll: what is not named goes back to its default. */
+  replaceAll: boolean
+  resources: {
+    resourceType: ConfigResourceType
+    resourceName: string
+    operations: { name: string; operation: 'set' | 'delete' | 'append' | 'subtract'; value?: string }[]
+  }[]
+}
+
+export interface AlterConfigsResult {
+  resourceType: ConfigResourceType
+  resourceName: string
+  errorCode: number
+  errorMessage: string
+}
+
+export interface ElectLeaders {
+  type: 'electLeaders'
+  unclean: boolean
+  /** Named partitions; all of them where `all`. */
+  all: boolean
+  partitions: { topic: string; partitionId: number }[]
+}
+
+export interface ElectLeadersResult {
+  topic: string
+  partitionId: number
+  errorCode: number
+  errorMessage: string
+}
+
+export interface AllocateProducerIds {
+  type: 'allocateProducerIds'
+  brokerId: NodeId
+  brokerEpoch: BrokerEpoch
+}
+
+export interface UnregisterBroker {
+  type: 'unregisterBroker'
+  brokerId: NodeId
+}
