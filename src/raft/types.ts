@@ -38,17 +38,66 @@ export interface Snapshot {
 
 /** `type` names the field in `proto/raft.proto`. All carry the sender's term but preVote, which carries the next one. */
 export type RaftMessage =
-  | { type: 'preVote'; term: Term; candidate: Voter; voterDirectoryId: Uuid; lastIndex: LogIndex; lastTerm: Term; transfer: boolean }
+  | {
+      type: 'preVote'
+      term: Term
+      candidate: Voter
+      voterDirectoryId: Uuid
+      lastIndex: LogIndex
+      lastTerm: Term
+      transfer: boolean
+    }
   | { type: 'preVoteReply'; term: Term; voter: Voter; granted: boolean }
-  | { type: 'vote'; term: Term; candidate: Voter; voterDirectoryId: Uuid; lastIndex: LogIndex; lastTerm: Term; transfer: boolean }
+  | {
+      type: 'vote'
+      term: Term
+      candidate: Voter
+      voterDirectoryId: Uuid
+      lastIndex: LogIndex
+      lastTerm: Term
+      transfer: boolean
+    }
   | { type: 'voteReply'; term: Term; voter: Voter; granted: boolean }
   /** Raft §5.3. `readContext` is echoed: read index (Raft thesis §6.4). */
-  | { type: 'append'; term: Term; previousIndex: LogIndex; previousTerm: Term; entries: Entry[]; commitIndex: LogIndex }
+  | {
+      type: 'append'
+      term: Term
+      previousIndex: LogIndex
+      previousTerm: Term
+      entries: Entry[]
+      commitIndex: LogIndex
+    }
   /** On success matchIndex is the last index that is durable. On failure (conflictTerm, conflictIndex) say where to go back to. */
-  | { type: 'appendReply'; term: Term; follower: Voter; success: boolean; matchIndex: LogIndex; conflictIndex: LogIndex; conflictTerm: Term }
+  | {
+      type: 'appendReply'
+      term: Term
+      follower: Voter
+      success: boolean
+      matchIndex: LogIndex
+      conflictIndex: LogIndex
+      conflictTerm: Term
+    }
   | { type: 'heartbeat'; term: Term; commitIndex: LogIndex; readContext: number }
   | { type: 'heartbeatReply'; term: Term; follower: Voter; lastIndex: LogIndex; readContext: number }
-  | { type: 'installSnapshot'; term: Term; index: LogIndex; snapshotTerm: Term; configuration: Configuration; clusterId: string; offset: number; totalBytes: number; checksum: number; chunk: Uint8Array }
-  | { type: 'installSnapshotReply'; term: Term; follower: Voter; index: LogIndex; nextOffset: number; done: boolean }
+  | {
+      type: 'installSnapshot'
+      term: Term
+      index: LogIndex
+      snapshotTerm: Term
+      configuration: Configuration
+      clusterId: string
+      offset: number
+      totalBytes: number
+      checksum: number
+      chunk: Uint8Array
+    }
+  | {
+      type: 'installSnapshotReply'
+      term: Term
+      follower: Voter
+      index: LogIndex
+      nextOffset: number
+      done: boolean
+    }
   /** Leader transfer (Raft thesis §3.10). */
   | { type: 'timeoutNow'; term: Term }

@@ -10,7 +10,12 @@ export interface QuorumHandle {
    * called once, with 'failed' / REQUEST_TIMED_OUT after `timeoutMs`. A command is never sent twice by itself: after
    * a lost connection the outcome is unknown and the reply is 'failed' / NOT_CONTROLLER.
    */
-  submit(command: ControllerCommand, context: CommandContext, timeoutMs: number, done: (reply: ControllerReply) => void): void
+  submit(
+    command: ControllerCommand,
+    context: CommandContext,
+    timeoutMs: number,
+    done: (reply: ControllerReply) => void,
+  ): void
   status(): QuorumStatus
 }
 

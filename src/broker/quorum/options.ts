@@ -1,0 +1,88 @@
+import type { LogIndex, NodeId, Term, Uuid } from '../../lib/ids.js'
+import type { MetadataRecord } from '../../metadata/records.js'
+import type { Clock } from '../../ports/clock.js'
+import type { Disk } from '../../ports/disk.js'
+import type { Logger } from '../../ports/logger.js'
+import type { OrderedStore } from '../../ports/ordered-store.js'
+import type { PeerHandler, PeerTransport } from '../../ports/peers.js'
+import type { Random } from '../../ports/random.js'
+import type { RecordCodec } from '../../ports/record-codec.js'
+import type { RaftLimits, RaftTiming } from '../../raft/api.js'
+import type { Configuration } from '../../raft/types.js'
+import type { PeerMessage } from '../peer-message.js'
+import type { EventRing } from './events.js'
+import type { QuorumHandle, QuorumListener } from './handle.js'
+
+export interface QuorumReactorOptions {
+  readonly nodeId: NodeId
+  /** Drawn once for each data directory. */
+  readonly directoryId: Uuid
+  /** `controller.quorum.voters`, this node among them. */
+  readonly voters: readonly { readonly nodeId: NodeId; readonly host: string; readonly port: number }[]
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly store: OrderedStore
+  readonly disk: Disk
+  /** Relative to `disk`: where the two vote slots lie. */
+  readonly directory: string
+  readonly codec: RecordCodec<readonly MetadataRecord[]>
+  /** Called once, from `start`; every peer's event goes to this handler. */
+  readonly openPeers: (handler: PeerHandler<PeerMessage>) => PeerTransport<PeerMessage>
+  /**
+   * The Raft log is damaged: close the store, move it and the vote slots aside (never delete them) and come back with
+   * an empty store and a new directory id, durably recorded. The node then rejoins as a non-voter.
+   */
+  readonly quarantine: (
+    reason: string,
+    done: (fresh: { store: OrderedStore; directoryId: Uuid }) => void,
+  ) => void
+  /** The Raft log cannot be written (EIO, ENOSPC, a failed sync): the process must stop. Called once; the reactor is closed. */
+  readonly fatal: (error: Error) => void
+  readonly settings?: Partial<QuorumSettings>
+}
+
+export interface QuorumSettings {
+  raftTiming: RaftTiming
+  raftLimits: RaftLimits
+  /** A snapshot after so many committed entries, or bytes of them (`metadata.log.max.record.bytes.between.snapshots`). */
+  snapshotEntries: number
+  snapshotBytes: number
+  /** Entries kept behind a snapshot, so that a follower that lags a little needs none. */
+  snapshotTailEntries: number
+  /** After a broken connection, before the dial. */
+  disconnectGraceMs: number
+  probeTimeoutMs: number
+  /** Between two announcements while nobody has founded. */
+  foundingIntervalMs: number
+  /** Commands waiting for a leader, for a commit or for a remote controller's reply. */
+  maxPendingCommands: number
+  /** How often the controller looks at its sessions. */
+  controllerTickMs: number
+  /** For a transfer of leadership before a stop. */
+  transferTimeoutMs: number
+  eventCapacity: number
+}
+
+export interface ReadLogEntry {
+  index: LogIndex
+  term: Term
+  type: 'data' | 'noOp' | 'configuration'
+  records: readonly MetadataRecord[]
+  configuration?: Configuration
+}
+
+/** What the node's assembly and inspection may ask beside `QuorumHandle`. `QuorumReactor` implements it. */
+export interface QuorumControl extends QuorumHandle {
+  /** Opens the log, restores, joins or founds the cluster. `listener` gets its first onSnapshot before `started`. */
+  start(listener: QuorumListener, started: () => void): void
+  readonly events: EventRing
+  /** The log in memory from `from` on, decoded, at most `limit` entries; what a snapshot has swallowed is not there. */
+  readLog(from: LogIndex, limit: number): ReadLogEntry[]
+  /** `to` undefined: the voter that holds the most. done(false) where this node does not lead or the time ran out. */
+  transferLeadership(to: NodeId | undefined, done: (moved: boolean) => void): void
+  /** Before a stop: hands leadership over, within `transferTimeoutMs`, and takes none again. `done` comes once. */
+  prepareStop(done: () => void): void
+  /** No input is handled any more and no callback comes. Pending commands fail with NOT_CONTROLLER. */
+  close(): void
+}

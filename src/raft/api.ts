@@ -1,0 +1,184 @@
+import type { LogIndex, NodeId, Term } from '../lib/ids.js'
+import type { Random } from '../ports/random.js'
+import type { Configuration, Entry, HardState, RaftMessage, Snapshot, Voter } from './types.js'
+
+/** All that can happen to a Raft node. Each is handled to completion by one call of `RaftNode.step`. */
+export type RaftInput =
+  /** Time passed: `nextDeadlineMs` was reached. A tick that comes early changes nothing. */
+  | { type: 'tick' }
+  | { type: 'message'; from: NodeId; message: RaftMessage }
+  /** Entries to be replicated, in order, all or none. A node that does not lead drops them (`proposalDropped`). */
+  | { type: 'propose'; payloads: readonly Uint8Array[]; proposalId: number }
+  /** Everything up to and with the `persist` effect of this sequence is durable. */
+  | { type: 'persisted'; sequence: number }
+  /** The connection to a peer broke and a fresh dial was refused: its process is dead. */
+  | { type: 'peerDead'; peer: NodeId }
+  /** Raft thesis §3.10. `to` undefined: the voter that holds the most. */
+  | { type: 'transferLeadership'; to: NodeId | undefined }
+  /** Raft thesis §6.4. Answered by `readReady` or `readFailed`. */
+  | { type: 'readIndex'; requestId: number }
+  /** The state machine folded everything up to `index` into `data`; the log keeps `keepEntries` of it as a tail. */
+  | { type: 'snapshotTaken'; index: LogIndex; data: Uint8Array; keepEntries: number }
+  /** Nodes to replicate to beside the voters; they never count. */
+  | { type: 'learners'; nodeIds: readonly NodeId[] }
+
+export interface Outgoing {
+  to: NodeId
+  message: RaftMessage
+}
+
+/**
+ * What must become durable, in the order of the sequences: first the hard state, a snapshot that replaces the log,
+ * the truncation, then the entries; all of one effect at once. `messages` may leave only when it is durable: this
+ * is where "persist before send" lives. An effect may hold messages alone, which then wait for those before it.
+ */
+export interface PersistEffect {
+  type: 'persist'
+  sequence: number
+  hardState?: HardState
+  /** Received from a leader: replaces the log, except entries beyond `snapshot.index` that `entries` repeats. */
+  snapshot?: Snapshot
+  /** Drop every entry from this index on, before `entries` are written. */
+  truncateFrom?: LogIndex
+  entries: readonly Entry[]
+  messages: readonly Outgoing[]
+}
+
+export type RaftRole = 'follower' | 'preCandidate' | 'candidate' | 'leader' | 'observer'
+
+/** Why a role changed. */
+export type RoleCause =
+  | 'started'
+  | 'electionTimeout'
+  | 'leaderDead'
+  | 'transfer'
+  | 'preVoteWon'
+  | 'electionWon'
+  | 'electionLost'
+  | 'leaderFound'
+  | 'higherTerm'
+  | 'noQuorum'
+  | 'diskStalled'
+  | 'configuration'
+
+export interface RoleChangedEffect {
+  type: 'roleChanged'
+  role: RaftRole
+  term: Term
+  leader: NodeId | undefined
+  cause: RoleCause
+  /** From the start of the pre-vote to the victory; only where `electionWon`. */
+  electionMs?: number
+}
+
+export type RaftEffect =
+  | PersistEffect
+  /** May leave at once. */
+  | ({ type: 'send' } & Outgoing)
+  /** Committed and durable here, in order, each once. */
+  | { type: 'apply'; entries: readonly Entry[] }
+  /** A leader's snapshot is durable and takes the place of the state machine's state. */
+  | { type: 'restoreSnapshot'; snapshot: Snapshot }
+  /** Write this snapshot and drop entries up to and with `compactTo`; may be done whenever it suits. */
+  | { type: 'saveSnapshot'; snapshot: Snapshot; compactTo: LogIndex }
+  | RoleChangedEffect
+  /** The entries of this proposal lie at [firstIndex, lastIndex] in `term`; committed where those are applied in the same term. */
+  | { type: 'proposalAccepted'; proposalId: number; firstIndex: LogIndex; lastIndex: LogIndex; term: Term }
+  /** Nothing of it was appended. busy: too much is uncommitted; it may be tried again. */
+  | { type: 'proposalDropped'; proposalId: number; reason: 'notLeader' | 'transferring' | 'busy' }
+  /** The leader was still one after the request came; what is applied up to `index` is linearizable. */
+  | { type: 'readReady'; requestId: number; index: LogIndex }
+  | { type: 'readFailed'; requestId: number; reason: 'notLeader' | 'busy' }
+  | { type: 'transferEnded'; to: NodeId | undefined; done: boolean }
+  | { type: 'configurationChanged'; configuration: Configuration; index: LogIndex }
+
+/** Milliseconds. RELIABILITY: election >= 5 x heartbeat. */
+export interface RaftTiming {
+  heartbeatIntervalMs: number
+  electionTimeoutMinMs: number
+  electionTimeoutMaxMs: number
+  /** After a refused dial of the leader: pre-vote starts after up to this, ranked and seeded. */
+  deadLeaderDelayMaxMs: number
+}
+
+export const DEFAULT_RAFT_TIMING: RaftTiming = {
+  heartbeatIntervalMs: 100,
+  electionTimeoutMinMs: 1000,
+  electionTimeoutMaxMs: 2000,
+  deadLeaderDelayMaxMs: 50,
+}
+
+export interface RaftLimits {
+  /** Of one append message; an entry larger than that goes alone. */
+  maxAppendBytes: number
+  maxAppendEntries: number
+  /** In flight to one follower. */
+  maxInflightMessages: number
+  maxInflightBytes: number
+  /** Appended by this leader and not yet committed. */
+  maxUncommittedEntries: number
+  maxUncommittedBytes: number
+  maxPendingReads: number
+  snapshotChunkBytes: number
+  /** A snapshot that claims to be larger is refused. */
+  maxSnapshotBytes: number
+}
+
+export const DEFAULT_RAFT_LIMITS: RaftLimits = {
+  maxAppendBytes: 256 * 1024,
+  maxAppendEntries: 1024,
+  maxInflightMessages: 64,
+  maxInflightBytes: 4 * 1024 * 1024,
+  maxUncommittedEntries: 4096,
+  maxUncommittedBytes: 16 * 1024 * 1024,
+  maxPendingReads: 1024,
+  snapshotChunkBytes: 256 * 1024,
+  maxSnapshotBytes: 1024 * 1024 * 1024,
+}
+
+/** What was read back from disk. */
+export interface RestoredState {
+  hardState: HardState
+  snapshot?: Snapshot
+  /** Contiguous; the first at most one past `snapshot.index`, and index 1 where there is none. */
+  entries: readonly Entry[]
+}
+
+export interface RaftOptions {
+  self: Voter
+  random: Random
+  restored: RestoredState
+  learners: readonly NodeId[]
+  timing: RaftTiming
+  limits: RaftLimits
+  /** CRC-32C, of snapshots in transit. */
+  checksum: (bytes: Uint8Array) => number
+  nowMs: number
+}
+
+export interface RaftStatus {
+  role: RaftRole
+  term: Term
+  leader: NodeId | undefined
+  commitIndex: LogIndex
+  appliedIndex: LogIndex
+  durableIndex: LogIndex
+  lastIndex: LogIndex
+  firstIndex: LogIndex
+  snapshotIndex: LogIndex
+  configuration: Configuration
+  clusterId: string | undefined
+  progress: FollowerProgress[]
+  hasQuorum: boolean
+}
+
+export interface FollowerProgress {
+  voter: Voter
+  isVoter: boolean
+  matchIndex: LogIndex
+  nextIndex: LogIndex
+  /** Monotonic milliseconds; -1: never. */
+  lastContactMs: number
+  lastCaughtUpMs: number
+  state: 'probe' | 'replicate' | 'snapshot'
+}
