@@ -43,6 +43,8 @@ export interface LeadershipEvent {
   partitionId: number
   isLeader: boolean
   leaderEpoch: LeaderEpoch
+  /** The log's end when this replica was elected, where the leader's epoch starts; -1 where it ceases to lead. */
+  epochStartOffset: Offset
 }
 
 /** recovering: its log is being loaded; quarantined: damaged, it is fetched anew; offline: its directory failed. */
