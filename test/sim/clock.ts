@@ -1,0 +1,151 @@
+import type { Clock, Timer } from '../../src/ports/clock.js'
+import { EventHeap, type EventOwner, type SimEvent } from './heap.js'
+
+/** 2026-01-01T00:00:00Z: what the wall clock of every process shows at simulated time 0. */
+export const SIM_EPOCH_MS = 1_767_225_600_000
+
+/** The one clock of a simulated world: it jumps to the next event. No wall clock, no randomness of its own. */
+export class SimWorldClock {
+  nowMs = 0
+  /** Events that ran. */
+  eventCount = 0
+  /** Called after each event that ran: where invariants are checked. */
+  afterEvent: ((event: SimEvent) => void) | null = null
+  private readonly heap = new EventHeap()
+  private sequence = 0
+
+  /** One process of the world: its clock dies with it. */
+  process(name: string, options: { driftPpm?: number; wallOffsetMs?: number } = {}): SimProcess {
+    return new SimProcess(this, name, options)
+  }
+
+  /** Runs `run` after `delayMs` for `owner`; null: the world itself, which is never killed or paused. */
+  schedule(owner: EventOwner | null, delayMs: number, run: () => void): Timer {
+    const event: SimEvent = {
+      timeMs: this.nowMs + Math.max(0, delayMs),
+      sequence: this.sequence++,
+      run,
+      owner,
+      cancelled: false,
+    }
+    this.heap.push(event)
+    return {
+      cancel: () => {
+        event.cancelled = true
+      },
+    }
+  }
+
+  /** Runs the next event. False: none is left. */
+  step(): boolean {
+    for (;;) {
+      const event = this.heap.pop()
+      if (event === undefined) return false
+      if (event.cancelled || event.owner?.state === 'dead') continue
+      if (event.owner?.state === 'paused') {
+        event.owner.defer(event)
+        continue
+      }
+      this.nowMs = Math.max(this.nowMs, event.timeMs)
+      this.eventCount++
+      event.run()
+      this.afterEvent?.(event)
+      return true
+    }
+  }
+
+  /** Runs every event up to and with `timeMs`, then stands at that time. */
+  runUntil(timeMs: number): void {
+    for (;;) {
+      const next = this.heap.peek()
+      if (next === undefined || next.timeMs > timeMs) break
+      this.stepOrSkip()
+    }
+    this.nowMs = Math.max(this.nowMs, timeMs)
+  }
+
+  runFor(durationMs: number): void {
+    this.runUntil(this.nowMs + durationMs)
+  }
+
+  /** Runs until `condition` holds after an event. False: it did not within `limitMs`, or nothing was left to run. */
+  runUntilTrue(condition: () => boolean, limitMs: number): boolean {
+    const end = this.nowMs + limitMs
+    while (!condition()) {
+      const next = this.heap.peek()
+      if (next === undefined || next.timeMs > end) return false
+      this.stepOrSkip()
+    }
+    return true
+  }
+
+  private stepOrSkip(): void {
+    const event = this.heap.peek()!
+    if (event.cancelled || event.owner?.state === 'dead') this.heap.pop()
+    else if (event.owner?.state === 'paused') event.owner.defer(this.heap.pop()!)
+    else this.step()
+  }
+}
+
+/** A process: `clock` is what its node gets. A killed one never runs again; a restart is a new process. */
+export class SimProcess implements EventOwner {
+  state: 'running' | 'paused' | 'dead' = 'running'
+  readonly clock: Clock
+  /** Called once when it is killed: connections are reset there. */
+  readonly onKill: (() => void)[] = []
+  private deferred: SimEvent[] = []
+  private readonly rate: number
+  private readonly bornMs: number
+  /** Added to the wall clock alone; may be changed at any time. */
+  wallOffsetMs: number
+
+  constructor(
+    readonly world: SimWorldClock,
+    readonly name: string,
+    options: { driftPpm?: number; wallOffsetMs?: number },
+  ) {
+    this.rate = 1 + (options.driftPpm ?? 0) / 1e6
+    this.wallOffsetMs = options.wallOffsetMs ?? 0
+    this.bornMs = world.nowMs
+    this.clock = {
+      monotonicMs: () => (world.nowMs - this.bornMs) * this.rate,
+      wallMs: () => Math.floor(SIM_EPOCH_MS + world.nowMs + this.wallOffsetMs),
+      after: (delayMs, input) => this.schedule(delayMs / this.rate, input),
+      endOfTurn: (input) => {
+        this.schedule(0, input)
+      },
+    }
+  }
+
+  schedule(delayMs: number, run: () => void): Timer {
+    return this.world.schedule(this, delayMs, run)
+  }
+
+  /** SIGKILL: pending events are dropped. */
+  kill(): void {
+    if (this.state === 'dead') return
+    this.state = 'dead'
+    this.deferred = []
+    for (const hook of this.onKill.splice(0)) hook()
+  }
+
+  /** SIGSTOP: events wait. */
+  pause(): void {
+    if (this.state === 'running') this.state = 'paused'
+  }
+
+  /** SIGCONT: what waited runs now, in its order. */
+  resume(): void {
+    if (this.state !== 'paused') return
+    this.state = 'running'
+    for (const event of this.deferred.splice(0)) {
+      this.schedule(0, () => {
+        if (!event.cancelled) event.run()
+      })
+    }
+  }
+
+  defer(event: SimEvent): void {
+    this.deferred.push(event)
+  }
+}

@@ -1,0 +1,360 @@
+import { randomBelow } from '../../src/lib/prng.js'
+import { type Disk, DiskError, type DiskFile, type SyncTarget } from '../../src/ports/disk.js'
+import type { Random } from '../../src/ports/random.js'
+import type { SimProcess, SimWorldClock } from './clock.js'
+import { Inode } from './inode.js'
+
+/** A directory: its entries as the process sees them, and those that were synced. */
+interface Directory {
+  entries: Map<string, Directory | Inode>
+  durable: Map<string, Directory | Inode>
+}
+
+/** A change of entries that is not durable yet. A rename touches one or two directories and is all or nothing. */
+interface PendingEntry {
+  readonly directories: readonly Directory[]
+  apply(): void
+}
+
+export interface DiskFaults {
+  /** What each asynchronous sync takes. */
+  syncLatencyMs: () => number
+  /** An EIO for this sync's paths (directories end in '/'). What it covered does not become durable. */
+  failSync: ((paths: readonly string[]) => boolean) | null
+  /** An EIO for this read or write. */
+  failAccess: ((path: string, operation: 'read' | 'write') => boolean) | null
+}
+
+export interface SyncRecord {
+  readonly timeMs: number
+  readonly path: string
+  /** Bytes of the file when the sync was asked for; -1 for a directory. */
+  readonly size: number
+}
+
+/**
+ * A disk of the simulated world. It outlives its process: `crash` keeps the page cache, `powerCut` keeps what was
+ * synced and chance's part of the rest. After either, `attach` the new process.
+ */
+export class SimDisk implements Disk {
+  readonly faults: DiskFaults = { syncLatencyMs: () => 1, failSync: null, failAccess: null }
+  /** Bytes that all files together may hold. */
+  capacityBytes = Number.POSITIVE_INFINITY
+  writeCount = 0
+  bytesWritten = 0
+  syncCount = 0
+  openFiles = 0
+  /** Every sync that completed, in order. */
+  readonly recordSync: SyncRecord[] = []
+  /** Called for every write, before it happens: for trace hashes. */
+  onWrite: ((path: string, position: number, chunks: readonly Uint8Array[]) => void) | null = null
+  private root: Directory = newDirectory()
+  private pending: PendingEntry[] = []
+  private generation = 0
+  private process: SimProcess | null = null
+  private usedBytes = 0
+
+  constructor(private readonly world: SimWorldClock) {}
+
+  /** Completions go to this process from now on. */
+  attach(process: SimProcess): void {
+    this.process = process
+  }
+
+  /** The process was killed: what it wrote stays in the page cache. Syncs under way go on. */
+  crash(): void {
+    this.openFiles = 0
+  }
+
+  /** The machine lost power. Syncs under way are cut short. */
+  powerCut(random: Random): void {
+    this.generation++
+    this.openFiles = 0
+    const inOrder = randomBelow(random, 2) === 0
+    const kept = randomBelow(random, this.pending.length + 1)
+    this.pending.forEach((change, index) => {
+      if (inOrder ? index < kept : randomBelow(random, 2) === 0) change.apply()
+    })
+    this.pending = []
+    this.root = survivors(this.root, (inode) => inode.afterPowerCut(random))
+    this.usedBytes = totalBytes(this.root)
+  }
+
+  /** A disk that holds what is durable now and nothing else: the worst power cut. For checks of durability. */
+  durableImage(): SimDisk {
+    const image = new SimDisk(this.world)
+    image.root = survivors(this.root, (inode) => inode.durableBytes())
+    image.process = this.process
+    return image
+  }
+
+  /** Everything is lost: a wiped disk. */
+  wipe(): void {
+    this.generation++
+    this.root = newDirectory()
+    this.pending = []
+    this.usedBytes = 0
+    this.openFiles = 0
+  }
+
+  /** Flips one bit of a file, in the cache and on the device. */
+  flipBit(path: string, position: number, bit = 0): void {
+    this.inode(path).flipBit(position, bit)
+  }
+
+  open(path: string, options: { create?: boolean } = {}): DiskFile {
+    const { parent, name } = this.locate(path)
+    let node = parent.entries.get(name)
+    if (node !== undefined && !(node instanceof Inode))
+      throw new DiskError('EOTHER', path, `${path} is a directory`)
+    if (node === undefined) {
+      if (options.create !== true) throw new DiskError('ENOENT', path, `${path} does not exist`)
+      node = new Inode()
+      this.link(parent, name, node)
+    }
+    return new SimFile(this, path, node)
+  }
+
+  exists(path: string): boolean {
+    return this.find(path) !== undefined
+  }
+
+  list(directory: string): string[] {
+    const names = [...this.directory(directory).entries].map(([name, node]) =>
+      node instanceof Inode ? name : `${name}/`,
+    )
+    return names.sort()
+  }
+
+  mkdir(path: string): void {
+    let at = this.root
+    for (const part of parts(path)) {
+      let next = at.entries.get(part)
+      if (next instanceof Inode) throw new DiskError('EOTHER', path, `${path}: ${part} is a file`)
+      if (next === undefined) {
+        next = newDirectory()
+        this.link(at, part, next)
+      }
+      at = next
+    }
+  }
+
+  rename(from: string, to: string): void {
+    const source = this.locate(from)
+    const target = this.locate(to)
+    const node = source.parent.entries.get(source.name)
+    if (node === undefined) throw new DiskError('ENOENT', from, `${from} does not exist`)
+    source.parent.entries.delete(source.name)
+    target.parent.entries.set(target.name, node)
+    this.pending.push({
+      directories: [source.parent, target.parent],
+      apply: () => {
+        if (source.parent.durable.get(source.name) === node) source.parent.durable.delete(source.name)
+        target.parent.durable.set(target.name, node)
+      },
+    })
+  }
+
+  unlink(path: string): void {
+    const { parent, name } = this.locate(path)
+    const node = parent.entries.get(name)
+    if (node === undefined) throw new DiskError('ENOENT', path, `${path} does not exist`)
+    if (!(node instanceof Inode)) throw new DiskError('EOTHER', path, `${path} is a directory`)
+    this.usedBytes -= node.size
+    this.remove(parent, name, node)
+  }
+
+  removeTree(path: string): void {
+    if (!this.exists(path)) return
+    const { parent, name } = this.locate(path)
+    const node = parent.entries.get(name)!
+    this.usedBytes -= totalBytes(node)
+    this.remove(parent, name, node)
+  }
+
+  sync(targets: readonly SyncTarget[], done: (error: DiskError | null) => void): void {
+    const { generation, process } = this
+    const paths = targets.map(targetPath)
+    const fails = this.faults.failSync?.(paths) === true
+    const complete = this.beginSync(targets)
+    this.world.schedule(null, this.faults.syncLatencyMs(), () => {
+      if (generation !== this.generation) return
+      if (!fails) complete()
+      const error = fails ? new DiskError('EIO', paths[0] ?? '', `EIO: fsync of ${paths.join(', ')}`) : null
+      process?.schedule(0, () => done(error))
+    })
+  }
+
+  syncNow(targets: readonly SyncTarget[]): void {
+    const paths = targets.map(targetPath)
+    if (this.faults.failSync?.(paths) === true) {
+      throw new DiskError('EIO', paths[0] ?? '', `EIO: fsync of ${paths.join(', ')}`)
+    }
+    this.beginSync(targets)()
+  }
+
+  freeBytes(): number {
+    return Math.max(0, this.capacityBytes - this.usedBytes)
+  }
+
+  /** Of SimFile: room for so many more bytes. */
+  grow(path: string, bytes: number): void {
+    if (bytes > 0 && this.usedBytes + bytes > this.capacityBytes) {
+      throw new DiskError('ENOSPC', path, `ENOSPC: no space for ${bytes} bytes in ${path}`)
+    }
+    this.usedBytes += bytes
+  }
+
+  private beginSync(targets: readonly SyncTarget[]): () => void {
+    const files: (() => void)[] = []
+    const changes = new Set<PendingEntry>()
+    for (const target of targets) {
+      this.syncCount++
+      if ('directory' in target) {
+        const directory = this.directory(target.directory)
+        for (const change of this.pending) if (change.directories.includes(directory)) changes.add(change)
+        files.push(() => this.recordSync.push({ timeMs: this.world.nowMs, path: target.directory, size: -1 }))
+      } else {
+        const { inode } = target as SimFile
+        const ticket = inode.beginSync()
+        files.push(() => {
+          inode.endSync(ticket)
+          this.recordSync.push({ timeMs: this.world.nowMs, path: target.path, size: ticket.size })
+        })
+      }
+    }
+    return () => {
+      for (const end of files) end()
+      if (changes.size === 0) return
+      for (const change of this.pending) if (changes.has(change)) change.apply()
+      this.pending = this.pending.filter((change) => !changes.has(change))
+    }
+  }
+
+  private link(parent: Directory, name: string, node: Directory | Inode): void {
+    parent.entries.set(name, node)
+    this.pending.push({ directories: [parent], apply: () => parent.durable.set(name, node) })
+  }
+
+  private remove(parent: Directory, name: string, node: Directory | Inode): void {
+    parent.entries.delete(name)
+    this.pending.push({
+      directories: [parent],
+      apply: () => {
+        if (parent.durable.get(name) === node) parent.durable.delete(name)
+      },
+    })
+  }
+
+  private find(path: string): Directory | Inode | undefined {
+    let at: Directory | Inode | undefined = this.root
+    for (const part of parts(path)) at = at instanceof Inode ? undefined : at?.entries.get(part)
+    return at
+  }
+
+  private inode(path: string): Inode {
+    const node = this.find(path)
+    if (!(node instanceof Inode)) throw new DiskError('ENOENT', path, `${path} is no file`)
+    return node
+  }
+
+  private directory(path: string): Directory {
+    const node = this.find(path)
+    if (node === undefined || node instanceof Inode)
+      throw new DiskError('ENOENT', path, `${path} is no directory`)
+    return node
+  }
+
+  private locate(path: string): { parent: Directory; name: string } {
+    const all = parts(path)
+    const name = all.pop()
+    if (name === undefined) throw new DiskError('EOTHER', path, 'the root itself')
+    return { parent: this.directory(all.join('/')), name }
+  }
+}
+
+class SimFile implements DiskFile {
+  private isOpen = true
+
+  constructor(
+    private readonly disk: SimDisk,
+    readonly path: string,
+    readonly inode: Inode,
+  ) {
+    disk.openFiles++
+  }
+
+  size(): number {
+    return this.inode.size
+  }
+
+  read(position: number, length: number): Uint8Array {
+    this.check('read')
+    return this.inode.read(position, length)
+  }
+
+  write(position: number, chunks: readonly Uint8Array[]): void {
+    this.check('write')
+    let at = position
+    for (const chunk of chunks) at += chunk.length
+    this.disk.grow(this.path, Math.max(0, at - this.inode.size))
+    this.disk.onWrite?.(this.path, position, chunks)
+    this.disk.writeCount++
+    this.disk.bytesWritten += at - position
+    at = position
+    for (const chunk of chunks) {
+      if (chunk.length > 0) this.inode.write(at, chunk)
+      at += chunk.length
+    }
+  }
+
+  truncate(size: number): void {
+    this.check('write')
+    this.disk.grow(this.path, size - this.inode.size)
+    this.inode.truncate(size)
+  }
+
+  close(): void {
+    if (!this.isOpen) throw new Error(`${this.path} was closed twice`)
+    this.isOpen = false
+    this.disk.openFiles--
+  }
+
+  private check(operation: 'read' | 'write'): void {
+    if (!this.isOpen) throw new Error(`${this.path} is closed`)
+    if (this.disk.faults.failAccess?.(this.path, operation) === true) {
+      throw new DiskError('EIO', this.path, `EIO: ${operation} of ${this.path}`)
+    }
+  }
+}
+
+function newDirectory(): Directory {
+  return { entries: new Map(), durable: new Map() }
+}
+
+function parts(path: string): string[] {
+  return path.split('/').filter((part) => part !== '' && part !== '.')
+}
+
+function targetPath(target: SyncTarget): string {
+  return 'directory' in target ? `${target.directory}/` : target.path
+}
+
+function totalBytes(node: Directory | Inode): number {
+  if (node instanceof Inode) return node.size
+  let bytes = 0
+  for (const child of node.entries.values()) bytes += totalBytes(child)
+  return bytes
+}
+
+/** The durable entries of a tree, with the bytes that `bytesOf` says. */
+function survivors(directory: Directory, bytesOf: (inode: Inode) => Uint8Array): Directory {
+  const result = newDirectory()
+  for (const name of [...directory.durable.keys()].sort()) {
+    const node = directory.durable.get(name)!
+    const copy = node instanceof Inode ? Inode.durable(bytesOf(node)) : survivors(node, bytesOf)
+    result.entries.set(name, copy)
+    result.durable.set(name, copy)
+  }
+  return result
+}
