@@ -1,0 +1,374 @@
+import { randomUuid } from '../lib/prng.js'
+import type { NodeId, Uuid } from '../lib/ids.js'
+import { LogManager, type LogManagerConfig } from '../log/log-manager.js'
+import { checkMetaProperties, type MetaProperties, readMetaProperties, writeMetaProperties } from '../log/meta-properties.js'
+import type { LogConfig } from '../log/types.js'
+import { ConfigView } from '../metadata/configs.js'
+import type { MetadataRecord } from '../metadata/records.js'
+import type { Clock } from '../ports/clock.js'
+import type { Compression } from '../ports/compression.js'
+import type { Disk } from '../ports/disk.js'
+import type { Logger } from '../ports/logger.js'
+import type { Dialer, Listener } from '../ports/network.js'
+import type { OrderedStore } from '../ports/ordered-store.js'
+import type { PeerHandler, PeerTransport } from '../ports/peers.js'
+import type { Random } from '../ports/random.js'
+import type { RecordCodec } from '../ports/record-codec.js'
+import { GroupCoordinatorRuntime } from './coordinators/group-runtime.js'
+import { BrokerLifecycle } from './lifecycle.js'
+import { BrokerMetadataCache } from './metadata-cache.js'
+import { RequestDispatcher } from './network/dispatcher.js'
+import { KafkaServer } from './network/kafka-server.js'
+import type { NodeConfig } from './node-config.js'
+import { PartitionManager } from './partitions/partition-manager.js'
+import type { PeerMessage } from './peer-message.js'
+import type { QuorumControl } from './quorum/options.js'
+import { QuorumReactor } from './quorum/quorum-reactor.js'
+import { allHandlers } from './requests/index.js'
+import type { BrokerServices, MetadataChange } from './services.js'
+import { limitsOf, logManagerConfigOf, quorumSettingsOf } from './settings.js'
+
+/** The world, as one node sees it. */
+export interface NodePorts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly disk: Disk
+  readonly dialer: Dialer
+  readonly listener: Listener
+  readonly compression: Compression
+  readonly recordCodec: RecordCodec<readonly MetadataRecord[]>
+  /** Opens the ordered store in a directory of the disk; without `createIfMissing` a missing one is an error. */
+  openStore(
+    directory: string,
+    options: { createIfMissing: boolean },
+    done: (error: Error | null, store: OrderedStore) => void,
+  ): void
+  openPeers(handler: PeerHandler<PeerMessage>): PeerTransport<PeerMessage>
+}
+
+export type BrokerState = 'starting' | 'recovering' | 'fenced' | 'running' | 'controlledShutdown' | 'stopped'
+
+/** Where the Raft log and the vote slots lie, below the data directory. */
+export const RAFT_DIRECTORY = 'raft'
+
+/**
+ * One node: the quorum reactor and the broker reactor, joined to their ports. The same class runs over sockets and
+ * disks and in the simulation. Everything happens in callbacks of the ports, each handled to completion.
+ */
+export class KoggeNode {
+  readonly services: BrokerServices
+  private readonly cache: BrokerMetadataCache
+  private readonly server: KafkaServer
+  private readonly logs: LogManager
+  private readonly partitions: PartitionManager
+  private readonly groups: GroupCoordinatorRuntime
+  private meta: MetaProperties
+  private quorumReactor: QuorumControl | null = null
+  private lifecycle: BrokerLifecycle | null = null
+  private store: OrderedStore | null = null
+  private logsReady = false
+  private serverOpen = false
+  private brokerState: BrokerState = 'starting'
+
+  /**
+   * @param onFatal called once where the node cannot go on: a failed sync, a damaged disk. The process must stop.
+   * @throws MetaPropertiesError, DiskError where the data directory cannot be used
+   */
+  constructor(
+    readonly config: NodeConfig,
+    private readonly ports: NodePorts,
+    private readonly onFatal: (error: Error) => void,
+  ) {
+    this.meta = this.loadMeta()
+    const { clock, random, logger, compression, dialer } = ports
+    this.cache = new BrokerMetadataCache(clock)
+    const configs = new ConfigView({
+      nodeId: config.nodeId,
+      properties: config.properties,
+      configuredBrokers: config.voters.length,
+      image: () => this.cache.image,
+    })
+    this.logs = this.makeLogManager(logManagerConfigOf(configs))
+    const late = {
+      config,
+      clock,
+      random,
+      logger,
+      compression,
+      dialer,
+      configs,
+      logs: this.logs,
+      metadata: this.cache,
+      quorum: {
+        submit: (...call: Parameters<QuorumControl['submit']>) => this.quorum.submit(...call),
+        status: () => this.quorum.status(),
+      },
+      brokerEpoch: () => this.lifecycle?.brokerEpoch ?? 0,
+      isServing: () => this.lifecycle?.isUnfenced() ?? false,
+    }
+    this.partitions = new PartitionManager(late)
+    this.groups = new GroupCoordinatorRuntime({ ...late, partitions: this.partitions })
+    this.services = { ...late, partitions: this.partitions, groups: this.groups }
+    this.cache.onChange((change) => this.onMetadata(change))
+    this.groups.start()
+    this.server = new KafkaServer({
+      listeners: config.listeners,
+      interBrokerListenerName: config.interBrokerListenerName,
+      clock,
+      logger: logger.child({ component: 'network' }),
+      listener: ports.listener,
+      dispatcher: new RequestDispatcher(allHandlers(this.services), logger.child({ component: 'requests' })),
+      limits: limitsOf(configs),
+    })
+  }
+
+  get state(): BrokerState {
+    return this.brokerState
+  }
+
+  get quorum(): QuorumControl {
+    if (this.quorumReactor === null) throw new Error('the quorum has not been started')
+    return this.quorumReactor
+  }
+
+  /** Binds, loads and joins. `started` comes when the ports are bound and the local state is read; serving comes later. */
+  start(started: (error: Error | null) => void): void {
+    this.server.bind((error) => {
+      if (error !== null) started(error)
+      else this.openRaftStore(started)
+    })
+  }
+
+  /** Hands over what it leads, then stops cleanly; all within `timeoutMs`. */
+  stop(timeoutMs: number, done: () => void): void {
+    if (this.brokerState === 'stopped') return done()
+    const { clock, logger } = this.ports
+    this.brokerState = 'controlledShutdown'
+    let finished = false
+    const finish = (how: string): void => {
+      if (finished) return
+      finished = true
+      deadline.cancel()
+      logger.info({}, how)
+      this.close()
+      done()
+    }
+    const deadline = clock.after(timeoutMs, () => finish('stopped before everything was handed over'))
+    const handOver = (next: () => void): void =>
+      this.lifecycle === null ? next() : this.lifecycle.shutDown(timeoutMs * HAND_OVER_SHARE, next)
+    handOver(() => {
+      this.quorumReactor?.prepareStop(() => {
+        this.partitions.prepareShutdown()
+        this.groups.stop()
+        this.partitions.close(() => this.logs.close((error) => finish(error === null ? 'stopped' : `stopped: ${error.message}`)))
+      })
+    })
+  }
+
+  /** Ends at once, as a crash would, but for sockets and files. */
+  close(): void {
+    this.brokerState = 'stopped'
+    this.lifecycle?.stop()
+    this.server.close()
+    this.quorumReactor?.close()
+    this.store?.close(() => {})
+  }
+
+  private loadMeta(): MetaProperties {
+    const { disk, random } = this.ports
+    const found = readMetaProperties(disk)
+    if (found !== null) {
+      checkMetaProperties(found, { nodeId: this.config.nodeId })
+      return found
+    }
+    const fresh: MetaProperties = { nodeId: this.config.nodeId, clusterId: undefined, directoryId: randomUuid(random) }
+    writeMetaProperties(disk, fresh)
+    return fresh
+  }
+
+  private updateMeta(change: Partial<MetaProperties>): void {
+    this.meta = { ...this.meta, ...change }
+    writeMetaProperties(this.ports.disk, this.meta)
+  }
+
+  private makeLogManager(config: LogManagerConfig): LogManager {
+    const { disk, clock, logger } = this.ports
+    return new LogManager({
+      disk,
+      clock,
+      logger: logger.child({ component: 'log' }),
+      config,
+      highWatermarkOf: (topicId, partition) => this.partitions.highWatermark(topicId, partition),
+      onOffline: (error) => this.fail(error),
+      onQuarantined: (log) => this.partitions.onQuarantined(log),
+    })
+  }
+
+  private openRaftStore(started: (error: Error | null) => void): void {
+    const { disk } = this.ports
+    disk.mkdir(RAFT_DIRECTORY)
+    // A store that is missing although this node belongs to a cluster must not come back empty under its old identity.
+    const createIfMissing = this.meta.clusterId === undefined
+    this.ports.openStore(RAFT_DIRECTORY, { createIfMissing }, (error, store) => {
+      if (error !== null && createIfMissing) started(error)
+      else if (error !== null) this.quarantineRaftLog(error.message, (fresh) => this.startQuorum(fresh.store, started))
+      else this.startQuorum(store, started)
+    })
+  }
+
+  private startQuorum(store: OrderedStore, started: (error: Error | null) => void): void {
+    const { ports, config } = this
+    this.store = store
+    this.quorumReactor = new QuorumReactor({
+      nodeId: config.nodeId,
+      directoryId: this.meta.directoryId,
+      voters: config.voters,
+      properties: config.properties,
+      clock: ports.clock,
+      random: ports.random,
+      logger: ports.logger.child({ component: 'quorum' }),
+      store,
+      disk: ports.disk,
+      directory: RAFT_DIRECTORY,
+      codec: ports.recordCodec,
+      openPeers: (handler) => ports.openPeers(handler),
+      quarantine: (reason, done) => this.quarantineRaftLog(reason, done),
+      fatal: (error) => this.fail(error),
+      settings: quorumSettingsOf(this.services.configs),
+    })
+    this.lifecycle = this.makeLifecycle()
+    this.quorumReactor.start(
+      {
+        onSnapshot: (records, index) => {
+          this.cache.applySnapshot(records, index)
+        },
+        onCommitted: (records, index) => this.cache.applyCommitted(records, index),
+        onLeader: (leader) => {
+          this.cache.setController(leader)
+          if (leader !== undefined && this.logsReady) this.lifecycle?.onController()
+        },
+        onPeerLost: (peer) => this.cache.suspect(peer),
+      },
+      () => {
+        this.openLogs()
+        started(null)
+      },
+    )
+  }
+
+  private makeLifecycle(): BrokerLifecycle {
+    const { config, ports } = this
+    const { configs } = this.services
+    const endpoint = (listener: NodeConfig['controlListener']) => ({
+      name: listener.name,
+      host: listener.advertisedHost,
+      port: listener.advertisedPort,
+      securityProtocol: listener.securityProtocol,
+    })
+    return new BrokerLifecycle({
+      nodeId: config.nodeId,
+      incarnationId: randomUuid(ports.random),
+      directoryIds: () => [this.meta.directoryId],
+      endpoints: config.listeners.map(endpoint),
+      controlEndpoint: endpoint(config.controlListener),
+      rack: config.rack,
+      heartbeatIntervalMs: configs.int('broker.heartbeat.interval.ms'),
+      heartbeatTimeoutMs: configs.int('broker.heartbeat.interval.ms'),
+      requestTimeoutMs: configs.int('broker.session.timeout.ms'),
+      clock: ports.clock,
+      logger: ports.logger.child({ component: 'lifecycle' }),
+      quorum: this.services.quorum,
+      clusterId: () => this.quorum.status().clusterId,
+      appliedIndex: () => this.cache.appliedIndex,
+      ownImage: () => this.cache.image.brokers.get(config.nodeId),
+      quarantined: () => this.partitions.quarantined(),
+    })
+  }
+
+  /** A damaged Raft log is moved aside, never repaired: this node comes back under a new directory id, as a non-voter. */
+  private quarantineRaftLog(
+    reason: string,
+    done: (fresh: { store: OrderedStore; directoryId: Uuid }) => void,
+  ): void {
+    const { disk, logger, random } = this.ports
+    logger.error({ component: 'quorum' }, `the Raft log is quarantined: ${reason}`)
+    const reopen = (): void => {
+      const aside = `${RAFT_DIRECTORY}-quarantined-${this.ports.clock.wallMs()}`
+      disk.rename(RAFT_DIRECTORY, aside)
+      disk.mkdir(RAFT_DIRECTORY)
+      disk.syncNow([{ directory: '' }])
+      this.updateMeta({ directoryId: randomUuid(random) })
+      this.ports.openStore(RAFT_DIRECTORY, { createIfMissing: true }, (error, store) => {
+        if (error !== null) return this.fail(error)
+        this.store = store
+        done({ store, directoryId: this.meta.directoryId })
+      })
+    }
+    if (this.store === null) reopen()
+    else this.store.close(reopen)
+  }
+
+  private openLogs(): void {
+    this.brokerState = 'recovering'
+    this.logs.open(
+      (topic) => this.logConfigOf(topic),
+      (error) => {
+        if (error !== null) return this.fail(error)
+        this.logsReady = true
+        this.brokerState = 'fenced'
+        this.partitions.onMetadata(EVERYTHING)
+        this.lifecycle?.markRecovered()
+        if (this.cache.controller !== undefined) this.lifecycle?.onController()
+      },
+    )
+  }
+
+  private logConfigOf(topic: string): LogConfig {
+    const config = this.services.configs.topic(topic)
+    return { ...config, cleanupPolicy: config.cleanupCompact ? (config.cleanupDelete ? 'compact,delete' : 'compact') : 'delete' }
+  }
+
+  private onMetadata(change: MetadataChange): void {
+    if (this.meta.clusterId === undefined && this.cache.image.clusterId !== '') {
+      this.updateMeta({ clusterId: this.cache.image.clusterId })
+    }
+    if (!this.logsReady) return
+    this.partitions.onMetadata(change)
+    this.lifecycle?.onMetadata()
+    this.followRegistration()
+  }
+
+  /** Requests are served once this broker has seen its own registration: its picture of the cluster is no older than itself. */
+  private followRegistration(): void {
+    if (this.lifecycle === null || this.brokerState === 'stopped' || this.brokerState === 'controlledShutdown') return
+    this.brokerState = this.lifecycle.isUnfenced() ? 'running' : 'fenced'
+    if (this.serverOpen || !this.lifecycle.isRegistered()) return
+    this.serverOpen = true
+    this.server.open()
+  }
+
+  private fail(error: Error): void {
+    if (this.brokerState === 'stopped') return
+    this.ports.logger.error({ error: error.message }, 'this node cannot go on')
+    this.close()
+    this.onFatal(error)
+  }
+
+  /** Who this node is, for inspection. */
+  get nodeId(): NodeId {
+    return this.config.nodeId
+  }
+}
+
+/** Of the time for a stop: the leaderships move first, the rest is for Raft's and for the disk. */
+const HAND_OVER_SHARE = 0.5
+
+const EVERYTHING: MetadataChange = {
+  everything: true,
+  topicsChanged: new Set(),
+  topicsDeleted: new Map(),
+  brokersChanged: new Set(),
+  topicConfigsChanged: new Set(),
+  brokerConfigsChanged: true,
+}
