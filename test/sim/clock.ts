@@ -92,7 +92,7 @@ export class SimProcess implements EventOwner {
   state: 'running' | 'paused' | 'dead' = 'running'
   readonly clock: Clock
   /** Called once when it is killed: connections are reset there. */
-  readonly onKill: (() => void)[] = []
+  readonly onKill = new Set<() => void>()
   private deferred: SimEvent[] = []
   private readonly rate: number
   private readonly bornMs: number
@@ -126,7 +126,9 @@ export class SimProcess implements EventOwner {
     if (this.state === 'dead') return
     this.state = 'dead'
     this.deferred = []
-    for (const hook of this.onKill.splice(0)) hook()
+    const hooks = [...this.onKill]
+    this.onKill.clear()
+    for (const hook of hooks) hook()
   }
 
   /** SIGSTOP: events wait. */

@@ -1,0 +1,352 @@
+import { randomFloat } from '../../src/lib/prng.js'
+import {
+  type Address,
+  type ByteStream,
+  DialError,
+  type Dialer,
+  type Listener,
+  type StreamHandler,
+} from '../../src/ports/network.js'
+import type { Random } from '../../src/ports/random.js'
+import type { SimProcess, SimWorldClock } from './clock.js'
+
+/** Below it `onDrain` is called. */
+const LOW_MARK_BYTES = 64 * 1024
+/** In flight between two ends; what is beyond waits in the sender's queue. */
+const WINDOW_BYTES = 256 * 1024
+
+/** Which links work, and how fast. Shared by the byte streams and the peers' messages. */
+export class SimLinks {
+  minLatencyMs = 0.1
+  maxLatencyMs = 1
+  /** Added on a directed link. */
+  readonly extraLatencyMs = new Map<string, number>()
+  private readonly cuts = new Set<string>()
+  private readonly healed: (() => void)[] = []
+
+  constructor(private readonly random: Random) {}
+
+  /** From now on nothing passes from one host to the other; what is sent waits and is retransmitted when healed. */
+  cut(from: string, to: string): void {
+    this.cuts.add(linkKey(from, to))
+  }
+
+  cutBoth(a: string, b: string): void {
+    this.cut(a, b)
+    this.cut(b, a)
+  }
+
+  heal(from: string, to: string): void {
+    if (this.cuts.delete(linkKey(from, to))) this.notifyHealed()
+  }
+
+  healAll(): void {
+    this.cuts.clear()
+    this.notifyHealed()
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.cuts.has(linkKey(from, to))
+  }
+
+  latencyMs(from: string, to: string): number {
+    const span = this.maxLatencyMs - this.minLatencyMs
+    return (
+      this.minLatencyMs + randomFloat(this.random) * span + (this.extraLatencyMs.get(linkKey(from, to)) ?? 0)
+    )
+  }
+
+  /** Runs once, at the next heal. */
+  onceHealed(run: () => void): void {
+    this.healed.push(run)
+  }
+
+  private notifyHealed(): void {
+    for (const run of this.healed.splice(0)) run()
+  }
+}
+
+export function linkKey(from: string, to: string): string {
+  return `${from}>${to}`
+}
+
+interface ListeningPort {
+  readonly process: SimProcess
+  readonly accepted: (stream: ByteStream) => StreamHandler
+}
+
+/**
+ * Ordered byte streams between addresses. A host's kernel outlives its processes: it refuses where nobody listens and
+ * resets what a killed process held; a paused process and a cut link are silence.
+ */
+export class SimNetwork {
+  private readonly ports = new Map<string, ListeningPort>()
+  private nextEphemeralPort = 40_000
+
+  constructor(
+    readonly world: SimWorldClock,
+    readonly links: SimLinks,
+  ) {}
+
+  /** A process's way into the network. `host` is where its listeners are and where it dials from. */
+  endpoint(process: SimProcess, host: string): Dialer & Listener {
+    return {
+      dial: (address, timeoutMs, opened, failed) =>
+        this.dial(process, host, address, timeoutMs, opened, failed),
+      listen: (address, accepted, listening, failed) => {
+        const port = address.port === 0 ? this.nextEphemeralPort++ : address.port
+        const key = `${host}:${port}`
+        let listens = false
+        process.schedule(0, () => {
+          const holder = this.ports.get(key)
+          if (holder !== undefined && holder.process.state !== 'dead') {
+            failed(new Error(`${key} is in use`))
+            return
+          }
+          listens = true
+          this.ports.set(key, { process, accepted })
+          process.onKill.add(() => this.release(key, process))
+          listening({ host, port })
+        })
+        return {
+          close: () => {
+            if (listens) this.release(key, process)
+          },
+        }
+      },
+    }
+  }
+
+  /** A dial without a process behind it: the answer of the host's kernel. Used by probes. */
+  answers(address: Address): 'open' | 'refused' {
+    const port = this.ports.get(`${address.host}:${address.port}`)
+    return port === undefined || port.process.state === 'dead' ? 'refused' : 'open'
+  }
+
+  private release(key: string, process: SimProcess): void {
+    if (this.ports.get(key)?.process === process) this.ports.delete(key)
+  }
+
+  private dial(
+    process: SimProcess,
+    host: string,
+    address: Address,
+    timeoutMs: number,
+    opened: (stream: ByteStream) => StreamHandler,
+    failed: (error: DialError) => void,
+  ): void {
+    let settled = false
+    const settle = (input: () => void): void => {
+      if (settled) return
+      settled = true
+      timer.cancel()
+      input()
+    }
+    const timer = process.schedule(timeoutMs, () => {
+      settle(() => failed(new DialError('timeout', `no answer from ${address.host}:${address.port}`)))
+    })
+    // The handshake: there, an answer of the kernel, and back. A cut in either direction is silence.
+    this.deliver(host, address.host, () => {
+      const port = this.ports.get(`${address.host}:${address.port}`)
+      const open = port !== undefined && port.process.state !== 'dead'
+      const pair = open ? this.connect(process, host, port, address) : null
+      this.deliver(address.host, host, () => {
+        process.schedule(0, () => {
+          if (settled) {
+            pair?.client.destroy()
+            return
+          }
+          settle(() => {
+            if (pair === null) failed(new DialError('refused', `${address.host}:${address.port} refused`))
+            else pair.client.start(opened(pair.client))
+          })
+        })
+      })
+    })
+  }
+
+  /** Both ends exist as soon as the kernel of the listener took the connection. */
+  private connect(
+    process: SimProcess,
+    host: string,
+    port: ListeningPort,
+    address: Address,
+  ): { client: SimStream } {
+    const local = { host, port: this.nextEphemeralPort++ }
+    const client = new SimStream(this, process, local, address)
+    const server = new SimStream(this, port.process, address, local)
+    client.peer = server
+    server.peer = client
+    port.process.schedule(0, () => server.start(port.accepted(server)))
+    return { client }
+  }
+
+  /** Runs `run` at the far host after the link's latency; while the link is cut, it waits for the heal. */
+  deliver(from: string, to: string, run: () => void): void {
+    this.world.schedule(null, this.links.latencyMs(from, to), () => {
+      if (this.links.isCut(from, to)) this.links.onceHealed(() => this.deliver(from, to, run))
+      else run()
+    })
+  }
+}
+
+type Segment = { kind: 'data'; bytes: Uint8Array } | { kind: 'fin' } | { kind: 'reset' }
+
+/** One end. Segments leave in order; a segment that meets a cut link holds all behind it. */
+class SimStream implements ByteStream {
+  peer!: SimStream
+  private handler: StreamHandler | null = null
+  private readonly received: Segment[] = []
+  private readonly queue: Segment[] = []
+  private queuedBytes = 0
+  private inFlightBytes = 0
+  private isSending = false
+  private isPaused = false
+  private isEnding = false
+  private isDestroyed = false
+  private isClosed = false
+  private wasHigh = false
+
+  constructor(
+    private readonly network: SimNetwork,
+    readonly process: SimProcess,
+    readonly local: Address,
+    readonly remote: Address,
+  ) {
+    process.onKill.add(this.kernelReset)
+  }
+
+  get bufferedBytes(): number {
+    return this.queuedBytes
+  }
+
+  start(handler: StreamHandler): void {
+    this.handler = handler
+    this.drainReceived()
+  }
+
+  write(chunks: readonly Uint8Array[]): void {
+    if (this.isClosed || this.isEnding || this.isDestroyed) return
+    // One segment for one gathered write, copied: the kernel takes the bytes.
+    const bytes = new Uint8Array(Buffer.concat(chunks))
+    if (bytes.length === 0) return
+    this.enqueue({ kind: 'data', bytes })
+    if (this.queuedBytes > LOW_MARK_BYTES) this.wasHigh = true
+  }
+
+  pause(): void {
+    this.isPaused = true
+  }
+
+  resume(): void {
+    if (!this.isPaused) return
+    this.isPaused = false
+    this.process.schedule(0, () => this.drainReceived())
+  }
+
+  end(): void {
+    if (this.isClosed || this.isEnding || this.isDestroyed) return
+    this.isEnding = true
+    this.enqueue({ kind: 'fin' })
+  }
+
+  destroy(): void {
+    if (this.isClosed || this.isDestroyed) return
+    this.isDestroyed = true
+    this.dropQueue()
+    this.enqueue({ kind: 'reset' })
+    this.process.schedule(0, () => this.close(null))
+  }
+
+  /** The process died: its kernel tells the other side. */
+  private readonly kernelReset = (): void => {
+    if (this.isClosed) return
+    this.isClosed = true
+    if (this.isDestroyed) return
+    this.dropQueue()
+    this.enqueue({ kind: 'reset' })
+  }
+
+  private dropQueue(): void {
+    this.queue.length = 0
+    this.queuedBytes = 0
+  }
+
+  private enqueue(segment: Segment): void {
+    this.queue.push(segment)
+    if (segment.kind === 'data') this.queuedBytes += segment.bytes.length
+    this.pump()
+  }
+
+  /** One segment travels at a time, so that none overtakes another; it takes all data that waited. */
+  private pump(): void {
+    if (this.isSending || this.inFlightBytes >= WINDOW_BYTES) return
+    const segment = this.nextSegment()
+    if (segment === undefined) return
+    this.isSending = true
+    if (segment.kind === 'data') {
+      this.queuedBytes -= segment.bytes.length
+      this.inFlightBytes += segment.bytes.length
+      if (this.wasHigh && this.queuedBytes <= LOW_MARK_BYTES) {
+        this.wasHigh = false
+        this.process.schedule(0, () => {
+          if (!this.isClosed) this.handler?.onDrain?.()
+        })
+      }
+    }
+    this.network.deliver(this.local.host, this.remote.host, () => {
+      this.isSending = false
+      this.peer.arrive(segment)
+      this.pump()
+    })
+  }
+
+  private nextSegment(): Segment | undefined {
+    const first = this.queue.shift()
+    if (first?.kind !== 'data') return first
+    const chunks = [first.bytes]
+    let bytes = first.bytes.length
+    for (let next = this.queue[0]; next?.kind === 'data' && bytes + next.bytes.length <= WINDOW_BYTES; ) {
+      chunks.push(next.bytes)
+      bytes += next.bytes.length
+      this.queue.shift()
+      next = this.queue[0]
+    }
+    return chunks.length === 1 ? first : { kind: 'data', bytes: new Uint8Array(Buffer.concat(chunks)) }
+  }
+
+  private arrive(segment: Segment): void {
+    this.received.push(segment)
+    this.process.schedule(0, () => this.drainReceived())
+  }
+
+  private drainReceived(): void {
+    while (this.handler !== null && !this.isClosed && !this.isDestroyed && this.received.length > 0) {
+      if (this.isPaused && this.received[0]!.kind === 'data') return
+      const segment = this.received.shift()!
+      if (segment.kind === 'data') {
+        this.peer.acknowledged(segment.bytes.length)
+        this.handler.onData(segment.bytes)
+      } else if (segment.kind === 'fin') {
+        // node:net's default: the other side's end ends ours once what we queued has been sent.
+        this.end()
+        this.close(null)
+      } else {
+        this.close(new Error('ECONNRESET: the other side reset the connection'))
+      }
+    }
+  }
+
+  private acknowledged(bytes: number): void {
+    this.inFlightBytes -= bytes
+    this.pump()
+  }
+
+  private close(error: Error | null): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.process.onKill.delete(this.kernelReset)
+    if (error !== null) this.dropQueue()
+    this.handler?.onClose(error)
+  }
+}

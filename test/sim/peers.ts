@@ -1,0 +1,200 @@
+import type { NodeId } from '../../src/lib/ids.js'
+import type { Address } from '../../src/ports/network.js'
+import type { Lane, PeerHandler, PeerTransport } from '../../src/ports/peers.js'
+import type { SimProcess } from './clock.js'
+import type { SimNetwork } from './network.js'
+
+const LANES: readonly Lane[] = ['heartbeat', 'raft', 'controller']
+/** Messages that wait on one lane of one direction; what comes on top is dropped. */
+const QUEUE_LIMIT = 10_000
+const RECONNECT_MS = 50
+const DIAL_TIMEOUT_MS = 1_000
+
+/**
+ * Ordered messages between the nodes of a simulated world, in place of gRPC: over the same links, refusals, resets and
+ * silence as the byte streams. Messages are copied by `clone`, so that no two nodes share an object.
+ */
+export class SimPeerNetwork<M> {
+  readonly nodes = new Map<NodeId, SimPeerTransport<M>>()
+  /** Every message as it is delivered: for traces and checks. */
+  onDeliver: ((from: NodeId, to: NodeId, message: M) => void) | null = null
+  /** A message that this says true to is lost; its connection stays. Only for tests of lost messages. */
+  drop: ((from: NodeId, to: NodeId, message: M) => boolean) | null = null
+
+  constructor(
+    readonly network: SimNetwork,
+    readonly clone: (message: M) => M = structuredClone,
+  ) {}
+
+  /** One node's transport, listening at once. `host` names it in the links. */
+  transport(nodeId: NodeId, host: string, process: SimProcess, handler: PeerHandler<M>): PeerTransport<M> {
+    const transport = new SimPeerTransport(this, nodeId, host, process, handler)
+    this.nodes.set(nodeId, transport)
+    process.onKill.add(() => transport.killed())
+    return transport
+  }
+}
+
+/** A connection in one direction: the dialling side sends, as a gRPC client stream does. */
+interface Connection<M> {
+  readonly from: SimPeerTransport<M>
+  readonly to: SimPeerTransport<M>
+  readonly lanes: Map<Lane, { queue: M[]; isSending: boolean }>
+  isOpen: boolean
+}
+
+class SimPeerTransport<M> implements PeerTransport<M> {
+  private peers: ReadonlyMap<NodeId, Address> = new Map()
+  private readonly outgoing = new Map<NodeId, Connection<M>>()
+  readonly incoming = new Set<Connection<M>>()
+  private readonly dialling = new Set<NodeId>()
+  private isClosed = false
+
+  constructor(
+    private readonly hub: SimPeerNetwork<M>,
+    readonly nodeId: NodeId,
+    readonly host: string,
+    readonly process: SimProcess,
+    readonly handler: PeerHandler<M>,
+  ) {}
+
+  get isListening(): boolean {
+    return !this.isClosed && this.process.state !== 'dead'
+  }
+
+  setPeers(peers: ReadonlyMap<NodeId, Address>): void {
+    this.peers = new Map(peers)
+    for (const [id, connection] of this.outgoing) if (!peers.has(id)) this.breakConnection(connection)
+    for (const id of peers.keys()) if (id !== this.nodeId) this.connect(id)
+  }
+
+  send(to: NodeId, lane: Lane, message: M): void {
+    const connection = this.outgoing.get(to)
+    if (connection === undefined || this.isClosed) return
+    const state = connection.lanes.get(lane)!
+    if (state.queue.length >= QUEUE_LIMIT) return
+    state.queue.push(this.hub.clone(message))
+    this.pump(connection, lane)
+  }
+
+  probe(to: NodeId, timeoutMs: number, done: (result: 'open' | 'refused' | 'timeout') => void): void {
+    let settled = false
+    const settle = (result: 'open' | 'refused' | 'timeout'): void => {
+      if (settled) return
+      settled = true
+      timer.cancel()
+      done(result)
+    }
+    const timer = this.process.schedule(timeoutMs, () => settle('timeout'))
+    this.handshake(to, (answer) => settle(answer === null ? 'refused' : 'open'))
+  }
+
+  close(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.dropAll()
+  }
+
+  /** The kernel closes what the process held. */
+  killed(): void {
+    this.dropAll()
+  }
+
+  private dropAll(): void {
+    for (const connection of [...this.outgoing.values(), ...this.incoming]) this.breakConnection(connection)
+  }
+
+  private connect(to: NodeId): void {
+    if (this.isClosed || !this.peers.has(to) || this.outgoing.has(to) || this.dialling.has(to)) return
+    this.dialling.add(to)
+    let settled = false
+    const retry = (): void => {
+      settled = true
+      this.process.schedule(RECONNECT_MS, () => {
+        this.dialling.delete(to)
+        this.connect(to)
+      })
+    }
+    const timer = this.process.schedule(DIAL_TIMEOUT_MS, () => {
+      if (!settled) retry()
+    })
+    this.handshake(to, (peer) => {
+      if (settled) return
+      timer.cancel()
+      if (peer === null || this.isClosed || !this.peers.has(to)) {
+        retry()
+        return
+      }
+      settled = true
+      this.dialling.delete(to)
+      this.opened(to, peer)
+    })
+  }
+
+  private opened(to: NodeId, peer: SimPeerTransport<M>): void {
+    const lanes = new Map(LANES.map((lane) => [lane, { queue: [] as M[], isSending: false }]))
+    const connection: Connection<M> = { from: this, to: peer, lanes, isOpen: true }
+    this.outgoing.set(to, connection)
+    peer.incoming.add(connection)
+    if (!peer.isListening) {
+      // It died while the answer travelled: the kernel resets the connection.
+      this.breakConnection(connection)
+      return
+    }
+    this.handler.onConnected(to)
+  }
+
+  /** There and back over the links; null: refused. Silence where a direction is cut. */
+  private handshake(to: NodeId, answered: (peer: SimPeerTransport<M> | null) => void): void {
+    const host = this.hub.nodes.get(to)?.host ?? this.peers.get(to)?.host
+    if (host === undefined) return
+    this.hub.network.deliver(this.host, host, () => {
+      const peer = this.hub.nodes.get(to)
+      const answer = peer?.isListening === true ? peer : null
+      this.hub.network.deliver(host, this.host, () => this.process.schedule(0, () => answered(answer)))
+    })
+  }
+
+  /** One message of a lane travels at a time, so that none overtakes another. */
+  private pump(connection: Connection<M>, lane: Lane): void {
+    const state = connection.lanes.get(lane)!
+    if (state.isSending || !connection.isOpen) return
+    // All that waited travels together, as one write of a socket does.
+    const messages = state.queue.splice(0)
+    if (messages.length === 0) return
+    state.isSending = true
+    const { to } = connection
+    this.hub.network.deliver(this.host, to.host, () => {
+      state.isSending = false
+      // What left before the sender died still arrives; what the receiver's death broke does not.
+      for (const message of messages) to.arrive(this.nodeId, message)
+      this.pump(connection, lane)
+    })
+  }
+
+  private arrive(from: NodeId, message: M): void {
+    if (this.isClosed || this.hub.drop?.(from, this.nodeId, message) === true) return
+    this.process.schedule(0, () => {
+      this.hub.onDeliver?.(from, this.nodeId, message)
+      this.handler.onMessage(from, message)
+    })
+  }
+
+  /** Both sides hear of it, each after the link's latency; the side that broke it hears nothing. */
+  private breakConnection(connection: Connection<M>): void {
+    if (!connection.isOpen) return
+    connection.isOpen = false
+    const { from, to } = connection
+    if (from.outgoing.get(to.nodeId) === connection) from.outgoing.delete(to.nodeId)
+    to.incoming.delete(connection)
+    const other = from === this ? to : from
+    this.hub.network.deliver(this.host, other.host, () => {
+      other.process.schedule(0, () => {
+        if (other.isClosed) return
+        other.handler.onDisconnected(this.nodeId)
+        other.connect(this.nodeId)
+      })
+    })
+    if (from === this && this.isListening) this.process.schedule(RECONNECT_MS, () => this.connect(to.nodeId))
+  }
+}
