@@ -19,6 +19,8 @@ export interface QuorumReactorOptions {
   readonly directoryId: Uuid
   /** `controller.quorum.voters`, this node among them. */
   readonly voters: readonly { readonly nodeId: NodeId; readonly host: string; readonly port: number }[]
+  /** Static configuration, Kafka's keys: the controller's defaults. */
+  readonly properties: ReadonlyMap<string, string>
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger

@@ -1,0 +1,178 @@
+import { assert } from '../lib/assert.js'
+import type { LogIndex, NodeId, Term } from '../lib/ids.js'
+import { randomBetween } from '../lib/prng.js'
+import type { RaftLimits, RaftOptions, RaftRole, RaftTiming, RoleCause } from './api.js'
+import type { LeaderState } from './leader-state.js'
+import { LogView } from './log-view.js'
+import { Outbox } from './outbox.js'
+import { isVoter } from './quorum.js'
+import type { SnapshotAssembly } from './snapshot-assembly.js'
+import type { Configuration, Voter } from './types.js'
+
+export type RoleState = { type: 'follower' } | CampaignState | LeaderState
+
+export interface CampaignState {
+  type: 'preCandidate' | 'candidate'
+  votes: Map<NodeId, boolean>
+  /** When the pre-vote began. */
+  startedMs: number
+  cause: RoleCause
+}
+
+/**
+ * What every role shares. The persisted half (term, vote, log) changes here and goes to the outbox in the same
+ * breath. Invariants, checked after each step: applied <= commit <= last; applied <= durable <= last.
+ */
+export class RaftCore {
+  readonly self: Voter
+  readonly timing: RaftTiming
+  readonly limits: RaftLimits
+  readonly checksum: (bytes: Uint8Array) => number
+  readonly log: LogView
+  readonly outbox: Outbox
+  readonly learners = new Set<NodeId>()
+  term: Term
+  vote: Voter | undefined
+  commitIndex: LogIndex
+  appliedIndex: LogIndex
+  role: RoleState = { type: 'follower' }
+  /** Of this term, as far as it is known. */
+  leader: NodeId | undefined
+  nowMs: number
+  electionDeadlineMs = 0
+  lastLeaderContactMs = Number.NEGATIVE_INFINITY
+  /** The leader of this term, after a refused dial: its late messages restore nothing until `deadUntilMs`. */
+  deadLeader: NodeId | undefined
+  deadUntilMs = 0
+  /** A leader's snapshot on its way in. */
+  assembly: SnapshotAssembly | undefined
+  private readonly random: RaftOptions['random']
+  private announced: { role: RaftRole; term: Term; leader: NodeId | undefined } | undefined
+
+  constructor(options: RaftOptions) {
+    const { restored } = options
+    this.self = options.self
+    this.timing = options.timing
+    this.limits = options.limits
+    this.checksum = options.checksum
+    this.random = options.random
+    this.nowMs = options.nowMs
+    this.log = new LogView(restored.snapshot, restored.entries)
+    this.outbox = new Outbox(this.log.lastIndex)
+    this.term = restored.hardState.term
+    this.vote = restored.hardState.vote
+    this.commitIndex = restored.snapshot?.index ?? 0
+    this.appliedIndex = this.commitIndex
+    assert(this.term >= this.log.lastTerm, 'the term on disk is behind the log')
+    for (const nodeId of options.learners) this.learners.add(nodeId)
+    // Soon: where a leader lives, its followers refuse the pre-vote, and where none does, nobody waits for long.
+    this.electionDeadlineMs = this.isAlone
+      ? this.nowMs
+      : this.nowMs + this.between(this.timing.electionTimeoutMinMs / 10, this.timing.electionTimeoutMinMs / 2)
+  }
+
+  get configuration(): Configuration {
+    return this.log.configuration
+  }
+
+  get isVoter(): boolean {
+    return isVoter(this.configuration, this.self)
+  }
+
+  /** The only voter: it elects itself at once. */
+  get isAlone(): boolean {
+    return this.configuration.voters.length === 1 && this.isVoter
+  }
+
+  otherVoters(): Voter[] {
+    return this.configuration.voters.filter((voter) => voter.nodeId !== this.self.nodeId)
+  }
+
+  /** An integer in [minMs, maxMs] from the injected source. */
+  between(minMs: number, maxMs: number): number {
+    return randomBetween(this.random, Math.floor(minMs), Math.floor(maxMs))
+  }
+
+  randomElectionTimeoutMs(): number {
+    return this.between(this.timing.electionTimeoutMinMs, this.timing.electionTimeoutMaxMs)
+  }
+
+  resetElectionDeadline(): void {
+    this.electionDeadlineMs = this.nowMs + this.randomElectionTimeoutMs()
+  }
+
+  /** A leader, or who follows one that it heard within the shortest election time-out, refuses to help another. */
+  get isLeaderAlive(): boolean {
+    if (this.role.type === 'leader') return true
+    if (this.leader === undefined || this.isLeaderDead) return false
+    return this.nowMs - this.lastLeaderContactMs < this.timing.electionTimeoutMinMs
+  }
+
+  get isLeaderDead(): boolean {
+    return this.deadLeader !== undefined && this.deadLeader === this.leader
+  }
+
+  /** A new term, and with it a vote not yet given, or given to this node itself. */
+  enterTerm(term: Term, vote: Voter | undefined): void {
+    assert(term > this.term, 'a term never goes back')
+    this.term = term
+    this.leader = undefined
+    this.deadLeader = undefined
+    this.setVote(vote)
+  }
+
+  setVote(vote: Voter | undefined): void {
+    this.vote = vote
+    this.outbox.writeHardState(vote === undefined ? { term: this.term } : { term: this.term, vote })
+  }
+
+  /** What is committed and durable here may be applied. */
+  commitTo(index: LogIndex): void {
+    if (index > this.commitIndex) {
+      assert(index <= this.log.lastIndex, 'only what is in the log commits')
+      this.commitIndex = index
+    }
+    this.apply()
+  }
+
+  apply(): void {
+    const upTo = Math.min(this.commitIndex, this.outbox.durableIndex)
+    if (upTo <= this.appliedIndex || this.isRestoring) return
+    const entries = this.log.range(this.appliedIndex + 1, upTo)
+    this.appliedIndex = upTo
+    this.outbox.effect({ type: 'apply', entries })
+  }
+
+  /** A leader's snapshot replaced the log and is not yet durable: what is applied is older than the log's start. */
+  get isRestoring(): boolean {
+    return this.appliedIndex < (this.log.snapshot?.index ?? 0)
+  }
+
+  get visibleRole(): RaftRole {
+    return this.role.type === 'follower' && !this.isVoter ? 'observer' : this.role.type
+  }
+
+  /** Tells of a change of role, term or leader, once. */
+  announce(cause: RoleCause, electionMs?: number): void {
+    const { visibleRole: role, term, leader } = this
+    const last = this.announced
+    if (last !== undefined && last.role === role && last.term === term && last.leader === leader) return
+    this.announced = { role, term, leader }
+    this.outbox.effect({
+      type: 'roleChanged',
+      role,
+      term,
+      leader,
+      cause,
+      ...(electionMs === undefined ? {} : { electionMs }),
+    })
+  }
+
+  assertInvariants(): void {
+    assert(this.appliedIndex <= this.commitIndex, 'applied <= commit')
+    assert(this.commitIndex <= this.log.lastIndex, 'commit <= last')
+    assert(this.outbox.durableIndex <= this.log.lastIndex, 'durable <= last')
+    assert(this.appliedIndex <= this.outbox.durableIndex, 'applied <= durable')
+    assert(this.log.lastTerm <= this.term, 'no entry is newer than the term')
+  }
+}

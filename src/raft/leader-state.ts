@@ -1,0 +1,32 @@
+import type { LogIndex, NodeId } from '../lib/ids.js'
+import type { Progress } from './progress.js'
+
+/** What only a leader holds; gone with its leadership. */
+export interface LeaderState {
+  type: 'leader'
+  /** Everyone to replicate to but itself, by node id, voters first. */
+  progress: Map<NodeId, Progress>
+  /** Its no-op: nothing is known to be committed, and nothing is read, before it has committed (Raft §8). */
+  firstIndexOfTerm: LogIndex
+  startedMs: number
+  heartbeatDeadlineMs: number
+  uncommittedBytes: number
+  transfer: Transfer | undefined
+  /** The newest read context handed out; heartbeats carry it. */
+  readContext: number
+  reads: PendingRead[]
+}
+
+export interface Transfer {
+  to: NodeId
+  deadlineMs: number
+  /** timeoutNow is out. */
+  sent: boolean
+}
+
+/** Confirmed when a majority has echoed `context` or a later one; index -1 while the no-op has not committed. */
+export interface PendingRead {
+  requestId: number
+  context: number
+  index: LogIndex
+}

@@ -1,0 +1,239 @@
+import { assert } from '../lib/assert.js'
+import type { NodeId } from '../lib/ids.js'
+import type { RaftInput } from './api.js'
+import type { CampaignState, RaftCore } from './core.js'
+import type { LeaderState } from './leader-state.js'
+import { entryBytes } from './log-view.js'
+import { Progress } from './progress.js'
+import { isVoter, majorityValue } from './quorum.js'
+import { releaseWaitingReads } from './reads.js'
+import { replicate, replicateToAll } from './replication.js'
+import { becomeFollower } from './transitions.js'
+import type { Entry } from './types.js'
+
+/** A majority must have been heard within this share of the shortest election time-out (KAFKA-15489). */
+const CHECK_QUORUM_FACTOR = 1.5
+
+export function becomeLeader(core: RaftCore, campaign: CampaignState): void {
+  assert(core.role.type === 'candidate', 'only a candidate wins')
+  const { nowMs } = core
+  const leader: LeaderState = {
+    type: 'leader',
+    progress: new Map(),
+    firstIndexOfTerm: core.log.lastIndex + 1,
+    startedMs: nowMs,
+    heartbeatDeadlineMs: nowMs,
+    uncommittedBytes: 0,
+    transfer: undefined,
+    readContext: 0,
+    reads: [],
+  }
+  core.role = leader
+  core.leader = core.self.nodeId
+  core.deadUntilMs = 0
+  core.assembly = undefined
+  refreshProgress(core, leader)
+  core.announce('electionWon', nowMs - campaign.startedMs)
+  // Raft §8: only an entry of its own term lets a leader commit what came before.
+  appendEntry(core, leader, { type: 'noOp', term: core.term, index: core.log.lastIndex + 1 })
+  sendHeartbeats(core, leader)
+  replicateToAll(core, leader)
+}
+
+/** Follows the configuration and the learners: who is new is probed, who left is forgotten. */
+export function refreshProgress(core: RaftCore, leader: LeaderState): void {
+  const wanted = new Map<NodeId, string>()
+  for (const voter of core.otherVoters()) wanted.set(voter.nodeId, voter.directoryId)
+  for (const nodeId of core.learners) {
+    if (nodeId !== core.self.nodeId && !wanted.has(nodeId)) wanted.set(nodeId, '')
+  }
+  const former = leader.progress
+  leader.progress = new Map()
+  for (const [nodeId, directoryId] of wanted) {
+    const kept = former.get(nodeId)
+    if (kept === undefined) {
+      const fresh = new Progress({ nodeId, directoryId }, core.log.lastIndex + 1)
+      // Time to answer, before its silence counts against the quorum.
+      if (directoryId !== '') fresh.lastContactMs = core.nowMs
+      leader.progress.set(nodeId, fresh)
+    } else leader.progress.set(nodeId, kept)
+  }
+}
+
+function appendEntry(core: RaftCore, leader: LeaderState, entry: Entry): void {
+  core.log.append(entry)
+  core.outbox.writeEntry(entry)
+  leader.uncommittedBytes += entryBytes(entry)
+}
+
+/** A bounded queue: what would pass the limits is dropped, and may be tried again. */
+export function onPropose(core: RaftCore, input: Extract<RaftInput, { type: 'propose' }>): void {
+  const { role, limits, outbox } = core
+  const { proposalId, payloads } = input
+  const drop = (reason: 'notLeader' | 'transferring' | 'busy'): void =>
+    outbox.effect({ type: 'proposalDropped', proposalId, reason })
+  if (role.type !== 'leader') {
+    drop('notLeader')
+    return
+  }
+  if (role.transfer !== undefined) {
+    drop('transferring')
+    return
+  }
+  const uncommitted = core.log.lastIndex - core.commitIndex
+  let bytes = 0
+  for (const payload of payloads) bytes += payload.length
+  // A proposal larger than the limit may go alone, else it could never.
+  const tooManyBytes = role.uncommittedBytes > 0 && role.uncommittedBytes + bytes > limits.maxUncommittedBytes
+  if (uncommitted + payloads.length > limits.maxUncommittedEntries || tooManyBytes) {
+    drop('busy')
+    return
+  }
+  const firstIndex = core.log.lastIndex + 1
+  for (const payload of payloads) {
+    appendEntry(core, role, { type: 'data', term: core.term, index: core.log.lastIndex + 1, payload })
+  }
+  outbox.effect({
+    type: 'proposalAccepted',
+    proposalId,
+    firstIndex,
+    lastIndex: core.log.lastIndex,
+    term: core.term,
+  })
+  replicateToAll(core, role)
+}
+
+/**
+ * Raft §5.3, §5.4.2: the largest index that a majority of voters holds on disk commits, where its entry is of the
+ * present term (figure 8). The leader counts itself like any other, by what is durable.
+ */
+export function maybeCommit(core: RaftCore, leader: LeaderState): void {
+  const matches: number[] = []
+  for (const voter of core.configuration.voters) {
+    if (voter.nodeId === core.self.nodeId) {
+      matches.push(core.isVoter ? core.outbox.durableIndex : 0)
+      continue
+    }
+    const progress = leader.progress.get(voter.nodeId)
+    const counts = progress !== undefined && progress.voter.directoryId === voter.directoryId
+    matches.push(counts ? progress.matchIndex : 0)
+  }
+  const index = majorityValue(matches)
+  if (index <= core.commitIndex || core.log.termAt(index) !== core.term) {
+    core.apply()
+    return
+  }
+  for (const entry of core.log.range(core.commitIndex + 1, index)) {
+    if (entry.index >= leader.firstIndexOfTerm) leader.uncommittedBytes -= entryBytes(entry)
+  }
+  core.commitTo(index)
+  releaseWaitingReads(core, leader)
+  // Followers learn it with the next append or heartbeat; an idle log must not wait for those.
+  for (const progress of leader.progress.values()) tellCommit(core, leader, progress)
+}
+
+/** Where the follower holds more committed entries than it was told of. */
+export function tellCommit(core: RaftCore, leader: LeaderState, progress: Progress): void {
+  if (Math.min(core.commitIndex, progress.matchIndex) > progress.toldCommitIndex) {
+    sendHeartbeat(core, leader, progress)
+  }
+}
+
+export function sendHeartbeats(core: RaftCore, leader: LeaderState): void {
+  leader.heartbeatDeadlineMs = core.nowMs + core.timing.heartbeatIntervalMs
+  for (const progress of leader.progress.values()) sendHeartbeat(core, leader, progress)
+}
+
+function sendHeartbeat(core: RaftCore, leader: LeaderState, progress: Progress): void {
+  const commitIndex = Math.min(core.commitIndex, progress.matchIndex)
+  progress.toldCommitIndex = commitIndex
+  core.outbox.send(progress.voter.nodeId, {
+    type: 'heartbeat',
+    term: core.term,
+    commitIndex,
+    readContext: leader.readContext,
+  })
+}
+
+/** When a majority of the voters was last heard, itself included. */
+export function quorumContactMs(core: RaftCore, leader: LeaderState): number {
+  const contacts = core.configuration.voters.map((voter) => {
+    if (voter.nodeId === core.self.nodeId) return core.nowMs
+    const progress = leader.progress.get(voter.nodeId)
+    if (progress === undefined || !isVoter(core.configuration, progress.voter)) return -1
+    return progress.lastContactMs
+  })
+  return majorityValue(contacts)
+}
+
+function checkQuorumMs(core: RaftCore): number {
+  return core.timing.electionTimeoutMinMs * CHECK_QUORUM_FACTOR
+}
+
+export function onLeaderTick(core: RaftCore, leader: LeaderState): void {
+  const { nowMs } = core
+  if (nowMs >= quorumContactMs(core, leader) + checkQuorumMs(core)) {
+    becomeFollower(core, core.term, undefined, 'noQuorum')
+    return
+  }
+  // A leader that cannot write commits nothing of its own and must not hold the place of one that can.
+  const oldestMs = core.outbox.oldestPendingMs
+  if (oldestMs !== undefined && nowMs >= oldestMs + core.timing.electionTimeoutMaxMs) {
+    becomeFollower(core, core.term, undefined, 'diskStalled')
+    return
+  }
+  if (leader.transfer !== undefined && nowMs >= leader.transfer.deadlineMs) {
+    core.outbox.effect({ type: 'transferEnded', to: leader.transfer.to, done: false })
+    leader.transfer = undefined
+  }
+  if (nowMs >= leader.heartbeatDeadlineMs) sendHeartbeats(core, leader)
+}
+
+export function leaderDeadlineMs(core: RaftCore, leader: LeaderState): number {
+  const deadlines = [leader.heartbeatDeadlineMs, quorumContactMs(core, leader) + checkQuorumMs(core)]
+  const oldestMs = core.outbox.oldestPendingMs
+  if (oldestMs !== undefined) deadlines.push(oldestMs + core.timing.electionTimeoutMaxMs)
+  if (leader.transfer !== undefined) deadlines.push(leader.transfer.deadlineMs)
+  return Math.min(...deadlines)
+}
+
+/** Raft thesis §3.10: no new proposals, bring the target up to date, then let it campaign at once. */
+export function onTransfer(core: RaftCore, to: NodeId | undefined): void {
+  const { role, outbox } = core
+  const fail = (): void => outbox.effect({ type: 'transferEnded', to, done: false })
+  if (role.type !== 'leader' || role.transfer !== undefined) {
+    fail()
+    return
+  }
+  let target: Progress | undefined
+  for (const progress of role.progress.values()) {
+    if (!isVoter(core.configuration, progress.voter)) continue
+    if (to !== undefined && progress.voter.nodeId !== to) continue
+    // Of equals the one heard last: the other may be dead.
+    const isBetter =
+      target === undefined ||
+      progress.matchIndex > target.matchIndex ||
+      (progress.matchIndex === target.matchIndex && progress.lastContactMs > target.lastContactMs)
+    if (isBetter) target = progress
+  }
+  if (target === undefined) {
+    fail()
+    return
+  }
+  role.transfer = {
+    to: target.voter.nodeId,
+    deadlineMs: core.nowMs + core.timing.electionTimeoutMinMs,
+    sent: false,
+  }
+  replicate(core, target)
+  continueTransfer(core, role)
+}
+
+/** The target may have caught up. */
+export function continueTransfer(core: RaftCore, leader: LeaderState): void {
+  const { transfer } = leader
+  if (transfer === undefined || transfer.sent) return
+  if (leader.progress.get(transfer.to)?.matchIndex !== core.log.lastIndex) return
+  transfer.sent = true
+  core.outbox.send(transfer.to, { type: 'timeoutNow', term: core.term })
+}

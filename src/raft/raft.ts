@@ -1,0 +1,279 @@
+import { unreachable } from '../lib/assert.js'
+import type { LogIndex, NodeId, Term } from '../lib/ids.js'
+import type { FollowerProgress, RaftEffect, RaftInput, RaftOptions, RaftStatus } from './api.js'
+import { onHardStateDurable, onVoteReply, onVoteRequest } from './campaign.js'
+import { RaftCore } from './core.js'
+import {
+  noteLeader,
+  onAppend,
+  onFollowerTick,
+  onHeartbeat,
+  onInstallSnapshot,
+  onPeerDead,
+  onTimeoutNow,
+} from './follower.js'
+import {
+  leaderDeadlineMs,
+  maybeCommit,
+  onLeaderTick,
+  onPropose,
+  onTransfer,
+  quorumContactMs,
+  refreshProgress,
+} from './leader.js'
+import { isVoter } from './quorum.js'
+import { onReadIndex } from './reads.js'
+import { onAppendReply, onHeartbeatReply, onInstallSnapshotReply, replicateToAll } from './replication.js'
+import { becomeFollower } from './transitions.js'
+import type { Entry, RaftMessage } from './types.js'
+
+/**
+ * One node of the consensus, as a pure state machine: an input and the time in, effects out, in the order in which
+ * they are to be carried out. A node that starts is a follower, whatever it was: who led a term before a restart has
+ * given its vote in it and never leads it again (KAFKA-10527).
+ */
+export class RaftNode {
+  private readonly core: RaftCore
+
+  constructor(options: RaftOptions) {
+    this.core = new RaftCore(options)
+  }
+
+  /** `nowMs` is monotonic; a call with an earlier time than the last counts as at the same time. */
+  step(input: RaftInput, nowMs: number): RaftEffect[] {
+    const { core } = this
+    core.nowMs = Math.max(core.nowMs, nowMs)
+    this.dispatch(input)
+    const effects = core.outbox.flush(core.log.lastIndex, core.nowMs)
+    core.assertInvariants()
+    return effects
+  }
+
+  /** When a `tick` is due. The driver sets one timer. */
+  get nextDeadlineMs(): number {
+    const { core } = this
+    return core.role.type === 'leader' ? leaderDeadlineMs(core, core.role) : core.electionDeadlineMs
+  }
+
+  get term(): Term {
+    return this.core.term
+  }
+
+  get leader(): NodeId | undefined {
+    return this.core.leader
+  }
+
+  get isLeader(): boolean {
+    return this.core.role.type === 'leader'
+  }
+
+  get commitIndex(): LogIndex {
+    return this.core.commitIndex
+  }
+
+  get lastIndex(): LogIndex {
+    return this.core.log.lastIndex
+  }
+
+  get firstIndex(): LogIndex {
+    return this.core.log.firstIndex
+  }
+
+  termAt(index: LogIndex): Term | undefined {
+    return this.core.log.termAt(index)
+  }
+
+  /** Of the log in memory, for inspection: what lies in [from, from + limit). */
+  entries(from: LogIndex, limit: number): Entry[] {
+    const { log } = this.core
+    const first = Math.max(from, log.firstIndex)
+    const last = Math.min(log.lastIndex, first + limit - 1)
+    return first > last ? [] : log.range(first, last)
+  }
+
+  status(): RaftStatus {
+    const { core } = this
+    const { log, role } = core
+    return {
+      role: core.visibleRole,
+      term: core.term,
+      leader: core.leader,
+      commitIndex: core.commitIndex,
+      appliedIndex: core.appliedIndex,
+      durableIndex: core.outbox.durableIndex,
+      lastIndex: log.lastIndex,
+      firstIndex: log.firstIndex,
+      snapshotIndex: log.snapshot?.index ?? 0,
+      configuration: core.configuration,
+      clusterId: log.clusterId,
+      progress: role.type === 'leader' ? this.progress() : [],
+      hasQuorum:
+        role.type === 'leader'
+          ? core.nowMs - quorumContactMs(core, role) <= core.timing.electionTimeoutMinMs
+          : core.isLeaderAlive,
+    }
+  }
+
+  private progress(): FollowerProgress[] {
+    const { core } = this
+    if (core.role.type !== 'leader') return []
+    return [...core.role.progress.values()].map((progress) => ({
+      voter: progress.voter,
+      isVoter: isVoter(core.configuration, progress.voter),
+      matchIndex: progress.matchIndex,
+      nextIndex: progress.nextIndex,
+      lastContactMs: progress.lastContactMs,
+      lastCaughtUpMs: progress.lastCaughtUpMs,
+      state: progress.state,
+    }))
+  }
+
+  private dispatch(input: RaftInput): void {
+    const { core } = this
+    switch (input.type) {
+      case 'tick':
+        if (core.role.type === 'leader') onLeaderTick(core, core.role)
+        else onFollowerTick(core)
+        return
+      case 'message':
+        this.receive(input.from, input.message)
+        return
+      case 'propose':
+        onPropose(core, input)
+        return
+      case 'persisted':
+        this.onPersisted(input.sequence)
+        return
+      case 'peerDead':
+        onPeerDead(core, input.peer)
+        return
+      case 'transferLeadership':
+        onTransfer(core, input.to)
+        return
+      case 'readIndex':
+        onReadIndex(core, input)
+        return
+      case 'snapshotTaken':
+        this.onSnapshotTaken(input)
+        return
+      case 'learners':
+        core.learners.clear()
+        for (const nodeId of input.nodeIds) core.learners.add(nodeId)
+        if (core.role.type === 'leader') {
+          refreshProgress(core, core.role)
+          replicateToAll(core, core.role)
+        }
+        return
+      default:
+        unreachable(input)
+    }
+  }
+
+  /** Raft §5.1: terms first. */
+  private receive(from: NodeId, message: RaftMessage): void {
+    const { core } = this
+    if (message.type === 'preVote') {
+      // Its term is one that may never be.
+      onVoteRequest(core, message)
+      return
+    }
+    if (message.term > core.term) {
+      // KIP-996, Raft thesis §4.2.3: a voter that hears its leader lets nobody depose it, unless it asked for it.
+      if (message.type === 'vote' && core.isLeaderAlive && !message.transfer) return
+      becomeFollower(core, message.term, undefined, 'higherTerm')
+    }
+    if (message.term < core.term && message.type !== 'preVoteReply') {
+      this.onOldTerm(from, message)
+      return
+    }
+    switch (message.type) {
+      case 'vote':
+        onVoteRequest(core, message)
+        return
+      case 'preVoteReply':
+      case 'voteReply':
+        onVoteReply(core, message)
+        return
+      case 'append':
+        noteLeader(core, from)
+        onAppend(core, from, message)
+        return
+      case 'heartbeat':
+        noteLeader(core, from)
+        onHeartbeat(core, from, message)
+        return
+      case 'installSnapshot':
+        noteLeader(core, from)
+        onInstallSnapshot(core, from, message)
+        return
+      case 'timeoutNow':
+        onTimeoutNow(core)
+        return
+      case 'appendReply':
+        if (core.role.type === 'leader') onAppendReply(core, core.role, from, message)
+        return
+      case 'heartbeatReply':
+        if (core.role.type === 'leader') onHeartbeatReply(core, core.role, from, message)
+        return
+      case 'installSnapshotReply':
+        if (core.role.type === 'leader') onInstallSnapshotReply(core, core.role, from, message)
+        return
+      default:
+        unreachable(message)
+    }
+  }
+
+  /** Who leads or asks under an old term hears of the new one; without it a node with a high term stays locked out. */
+  private onOldTerm(from: NodeId, message: RaftMessage): void {
+    const { core } = this
+    switch (message.type) {
+      case 'append':
+      case 'heartbeat':
+      case 'installSnapshot':
+        core.outbox.send(from, {
+          type: 'heartbeatReply',
+          term: core.term,
+          follower: core.self,
+          lastIndex: core.log.lastIndex,
+          readContext: 0,
+        })
+        return
+      case 'vote':
+        core.outbox.send(from, {
+          type: 'voteReply',
+          term: core.term,
+          voter: core.self,
+          granted: false,
+        })
+        return
+      default:
+        return
+    }
+  }
+
+  private onPersisted(sequence: number): void {
+    const { core } = this
+    for (const snapshot of core.outbox.persisted(sequence)) {
+      // A newer one may have taken its place meanwhile.
+      if (core.log.snapshot?.index !== snapshot.index) continue
+      core.appliedIndex = snapshot.index
+      core.outbox.effect({ type: 'restoreSnapshot', snapshot })
+    }
+    if (core.outbox.isHardStateDurable) onHardStateDurable(core)
+    if (core.role.type === 'leader') maybeCommit(core, core.role)
+    else core.apply()
+  }
+
+  private onSnapshotTaken(input: Extract<RaftInput, { type: 'snapshotTaken' }>): void {
+    const { core } = this
+    const { log } = core
+    const { index, data } = input
+    // A leader's newer snapshot may have come in between.
+    if (index <= (log.snapshot?.index ?? 0) || index > core.appliedIndex) return
+    const { configuration, clusterId } = log.configurationAt(index)
+    const snapshot = { index, term: log.termAt(index)!, configuration, clusterId, data }
+    const compactTo = Math.max(log.firstIndex - 1, index - input.keepEntries)
+    log.compact(snapshot, compactTo)
+    core.outbox.effect({ type: 'saveSnapshot', snapshot, compactTo })
+  }
+}

@@ -1,0 +1,177 @@
+import type { NodeId } from '../lib/ids.js'
+import type { RaftCore } from './core.js'
+import { continueTransfer, maybeCommit, tellCommit } from './leader.js'
+import type { LeaderState } from './leader-state.js'
+import { entryBytes } from './log-view.js'
+import type { Progress } from './progress.js'
+import { confirmReads } from './reads.js'
+import type { Entry, RaftMessage, Snapshot } from './types.js'
+
+type AppendReply = Extract<RaftMessage, { type: 'appendReply' }>
+type HeartbeatReply = Extract<RaftMessage, { type: 'heartbeatReply' }>
+type InstallSnapshotReply = Extract<RaftMessage, { type: 'installSnapshotReply' }>
+
+export function replicateToAll(core: RaftCore, leader: LeaderState): void {
+  for (const progress of leader.progress.values()) replicate(core, progress)
+}
+
+/** Sends what the follower's state and window allow. */
+export function replicate(core: RaftCore, progress: Progress): void {
+  const { limits, log } = core
+  if (progress.state === 'snapshot') return
+  if (needsSnapshot(core, progress)) {
+    startSnapshot(core, progress)
+    return
+  }
+  if (progress.state === 'probe') {
+    if (progress.probing) return
+    progress.probing = true
+    sendAppend(core, progress, nextEntries(core, progress))
+    return
+  }
+  while (
+    progress.nextIndex <= log.lastIndex &&
+    progress.hasRoom(limits.maxInflightMessages, limits.maxInflightBytes)
+  ) {
+    const entries = nextEntries(core, progress)
+    sendAppend(core, progress, entries)
+    let bytes = 0
+    for (const entry of entries) bytes += entryBytes(entry)
+    progress.noteSent(entries[entries.length - 1]!.index, bytes)
+  }
+}
+
+function nextEntries(core: RaftCore, progress: Progress): Entry[] {
+  return core.log.slice(progress.nextIndex, core.limits.maxAppendEntries, core.limits.maxAppendBytes)
+}
+
+function sendAppend(core: RaftCore, progress: Progress, entries: Entry[]): void {
+  const previousIndex = progress.nextIndex - 1
+  progress.toldCommitIndex = Math.min(core.commitIndex, previousIndex + entries.length)
+  core.outbox.send(progress.voter.nodeId, {
+    type: 'append',
+    term: core.term,
+    previousIndex,
+    previousTerm: core.log.termAt(previousIndex)!,
+    entries,
+    commitIndex: core.commitIndex,
+  })
+}
+
+/** The entry before the next one was cut away: the logs cannot be compared any more. */
+function needsSnapshot(core: RaftCore, progress: Progress): boolean {
+  return core.log.termAt(progress.nextIndex - 1) === undefined
+}
+
+function startSnapshot(core: RaftCore, progress: Progress): void {
+  const snapshot = core.log.snapshot!
+  progress.becomeSnapshot(snapshot, core.checksum(snapshot.data))
+  sendChunk(core, progress, snapshot)
+}
+
+function sendChunk(core: RaftCore, progress: Progress, snapshot: Snapshot): void {
+  const offset = progress.snapshotOffset
+  core.outbox.send(progress.voter.nodeId, {
+    type: 'installSnapshot',
+    term: core.term,
+    index: snapshot.index,
+    snapshotTerm: snapshot.term,
+    configuration: snapshot.configuration,
+    clusterId: snapshot.clusterId,
+    offset,
+    totalBytes: snapshot.data.length,
+    checksum: progress.snapshotChecksum,
+    chunk: snapshot.data.subarray(offset, offset + core.limits.snapshotChunkBytes),
+  })
+}
+
+/** Any answer is a sign of life, of this very directory. */
+function heard(core: RaftCore, leader: LeaderState, from: NodeId, directoryId: string): Progress | undefined {
+  const progress = leader.progress.get(from)
+  if (progress === undefined) return undefined
+  progress.noteDirectory(directoryId, core.log.lastIndex + 1)
+  progress.lastContactMs = core.nowMs
+  return progress
+}
+
+export function onAppendReply(core: RaftCore, leader: LeaderState, from: NodeId, message: AppendReply): void {
+  const progress = heard(core, leader, from, message.follower.directoryId)
+  if (progress === undefined) return
+  if (message.success) {
+    onMatch(core, leader, progress, message.matchIndex)
+    return
+  }
+  // Older than what it has confirmed since: a refusal that was overtaken.
+  if (progress.state === 'snapshot' || message.conflictIndex < progress.matchIndex) return
+  const agreed = core.log.lastIndexUpToTerm(message.conflictIndex, message.conflictTerm)
+  // A refusal points before what was sent; of a pipelined run the first one has moved the probe already.
+  if (agreed + 1 >= progress.nextIndex) return
+  progress.becomeProbe(agreed + 1)
+  replicate(core, progress)
+}
+
+function onMatch(core: RaftCore, leader: LeaderState, progress: Progress, matchIndex: number): void {
+  if (matchIndex > core.log.lastIndex) return
+  progress.noteMatch(matchIndex)
+  if (progress.state === 'probe') progress.becomeReplicate()
+  if (progress.matchIndex === core.log.lastIndex) progress.lastCaughtUpMs = core.nowMs
+  maybeCommit(core, leader)
+  replicate(core, progress)
+  tellCommit(core, leader, progress)
+  continueTransfer(core, leader)
+}
+
+export function onHeartbeatReply(
+  core: RaftCore,
+  leader: LeaderState,
+  from: NodeId,
+  message: HeartbeatReply,
+): void {
+  const progress = heard(core, leader, from, message.follower.directoryId)
+  if (progress === undefined) return
+  progress.readContext = Math.max(progress.readContext, message.readContext)
+  confirmReads(core, leader)
+  if (progress.isStalled()) resend(core, leader, progress)
+  else replicate(core, progress)
+  if (progress.matchIndex === core.log.lastIndex) progress.lastCaughtUpMs = core.nowMs
+}
+
+/** Two rounds of heartbeats without a step: a message or its answer was lost. */
+function resend(core: RaftCore, leader: LeaderState, progress: Progress): void {
+  if (progress.state === 'snapshot') {
+    sendChunk(core, progress, progress.snapshot!)
+    return
+  }
+  if (progress.state === 'probe') {
+    progress.probing = false
+    replicate(core, progress)
+    return
+  }
+  if (needsSnapshot(core, progress)) {
+    startSnapshot(core, progress)
+    return
+  }
+  // An empty append behind all that was sent: its answer tells what is there and what is missing.
+  sendAppend(core, progress, [])
+}
+
+export function onInstallSnapshotReply(
+  core: RaftCore,
+  leader: LeaderState,
+  from: NodeId,
+  message: InstallSnapshotReply,
+): void {
+  const progress = heard(core, leader, from, message.follower.directoryId)
+  if (progress === undefined || progress.state !== 'snapshot') return
+  const { snapshot } = progress
+  if (snapshot === undefined || snapshot.index !== message.index) return
+  if (!message.done) {
+    if (message.nextOffset > snapshot.data.length || message.nextOffset === progress.snapshotOffset) return
+    progress.snapshotOffset = message.nextOffset
+    sendChunk(core, progress, snapshot)
+    return
+  }
+  progress.noteMatch(snapshot.index)
+  progress.becomeProbe(snapshot.index + 1)
+  onMatch(core, leader, progress, snapshot.index)
+}
