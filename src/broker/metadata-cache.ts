@@ -1,25 +1,195 @@
-import type { LogIndex, NodeId } from '../lib/ids.js'
+import type { LogIndex, NodeId, Uuid } from '../lib/ids.js'
 import type { MetadataImage } from '../metadata/image.js'
 import type { MetadataRecord } from '../metadata/records.js'
-import type { Clock } from '../ports/clock.js'
+import { MutableImage } from '../metadata/replay.js'
+import type { Clock, Timer } from '../ports/clock.js'
 import type { MetadataCache, MetadataChange } from './services.js'
 
 /** How long an answer may be held because it names a leader whose connection just broke. */
 export const SUSPECT_HOLD_MS = 300
 
+interface Suspicion {
+  readonly since: number
+  readonly brokerEpoch: number | undefined
+  readonly timer: Timer
+}
+
+interface Waiter {
+  readonly input: () => void
+  readonly timer: Timer
+}
+
 /** The broker reactor's copy of the committed image; fed by the QuorumListener's calls. */
-export declare class BrokerMetadataCache implements MetadataCache {
-  constructor(clock: Clock)
-  get image(): MetadataImage
-  get appliedIndex(): LogIndex
-  get controller(): NodeId | undefined
-  onChange(listener: (change: MetadataChange) => void): void
-  isSuspect(node: NodeId): boolean
-  /** Runs `input` once: after the next change was applied, when a suspicion ends, or after `timeoutMs`. */
-  afterChange(timeoutMs: number, input: () => void): void
-  applySnapshot(records: readonly MetadataRecord[], index: LogIndex): void
-  applyCommitted(records: readonly MetadataRecord[], index: LogIndex): void
-  setController(controller: NodeId | undefined): void
-  /** A connection to this peer broke. */
-  suspect(node: NodeId): void
+export class BrokerMetadataCache implements MetadataCache {
+  private readonly mutable: { image: MutableImage; appliedIndex: LogIndex; controller: NodeId | undefined } =
+    {
+      image: new MutableImage(),
+      appliedIndex: 0,
+      controller: undefined,
+    }
+  private readonly listeners: ((change: MetadataChange) => void)[] = []
+  private readonly suspicions = new Map<NodeId, Suspicion>()
+  private waiters = new Set<Waiter>()
+
+  constructor(private readonly clock: Clock) {}
+
+  /** The same object until a snapshot replaces it; what it holds changes with each batch. */
+  get image(): MetadataImage {
+    return this.mutable.image
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.mutable.appliedIndex
+  }
+
+  get controller(): NodeId | undefined {
+    return this.mutable.controller
+  }
+
+  onChange(listener: (change: MetadataChange) => void): void {
+    this.listeners.push(listener)
+  }
+
+  isSuspect(node: NodeId): boolean {
+    return this.suspicions.has(node)
+  }
+
+  /** Runs `input` once: after the next change, when a suspicion ends, or after `timeoutMs`; whichever comes first. */
+  afterChange(timeoutMs: number, input: () => void): Timer {
+    const waiter: Waiter = {
+      input,
+      timer: this.clock.after(Math.max(0, timeoutMs), () => {
+        this.waiters.delete(waiter)
+        input()
+      }),
+    }
+    this.waiters.add(waiter)
+    return {
+      cancel: () => {
+        this.waiters.delete(waiter)
+        waiter.timer.cancel()
+      },
+    }
+  }
+
+  applySnapshot(records: readonly MetadataRecord[], index: LogIndex): void {
+    const former = this.mutable.image
+    const image = MutableImage.replay(records)
+    this.mutable.image = image
+    this.mutable.appliedIndex = index
+    const topicsDeleted = new Map<Uuid, string>()
+    for (const topic of former.topicsById.values()) {
+      if (!image.topicsById.has(topic.id)) topicsDeleted.set(topic.id, topic.name)
+    }
+    this.changed({
+      everything: true,
+      topicsChanged: new Set(image.topicsById.keys()),
+      topicsDeleted,
+      brokersChanged: new Set([...former.brokers.keys(), ...image.brokers.keys()]),
+      topicConfigsChanged: new Set(image.topicsByName.keys()),
+      brokerConfigsChanged: true,
+    })
+  }
+
+  applyCommitted(records: readonly MetadataRecord[], index: LogIndex): void {
+    this.mutable.appliedIndex = index
+    if (records.length === 0) return
+    const change = new ChangeBuilder()
+    for (const record of records) {
+      change.before(record, this.mutable.image)
+      this.mutable.image.apply(record)
+    }
+    this.changed(change.build())
+  }
+
+  setController(controller: NodeId | undefined): void {
+    this.mutable.controller = controller
+  }
+
+  /**
+   * A connection to this peer broke. It is suspect until the image moves on from it (it is fenced, it registers anew)
+   * or the hold ends, whichever comes first.
+   */
+  suspect(node: NodeId): void {
+    const broker = this.mutable.image.brokers.get(node)
+    if (broker === undefined || broker.fenced) return
+    this.suspicions.get(node)?.timer.cancel()
+    const timer = this.clock.after(SUSPECT_HOLD_MS, () => {
+      this.suspicions.delete(node)
+      this.wake()
+    })
+    this.suspicions.set(node, { since: this.clock.monotonicMs(), brokerEpoch: broker.epoch, timer })
+  }
+
+  private changed(change: MetadataChange): void {
+    for (const [node, suspicion] of this.suspicions) {
+      const broker = this.mutable.image.brokers.get(node)
+      if (broker !== undefined && !broker.fenced && broker.epoch === suspicion.brokerEpoch) continue
+      suspicion.timer.cancel()
+      this.suspicions.delete(node)
+    }
+    for (const listener of this.listeners) listener(change)
+    this.wake()
+  }
+
+  private wake(): void {
+    const waiters = this.waiters
+    this.waiters = new Set()
+    for (const waiter of waiters) {
+      waiter.timer.cancel()
+      waiter.input()
+    }
+  }
+}
+
+/** Gathers what a batch touches. */
+class ChangeBuilder {
+  private readonly topicsChanged = new Set<Uuid>()
+  private readonly topicsDeleted = new Map<Uuid, string>()
+  private readonly brokersChanged = new Set<NodeId>()
+  private readonly topicConfigsChanged = new Set<string>()
+  private brokerConfigsChanged = false
+
+  /** Before `record` is applied: a topic that it removes still has its name. */
+  before(record: MetadataRecord, image: MetadataImage): void {
+    switch (record.type) {
+      case 'topicRecord':
+      case 'partitionRecord':
+      case 'partitionChangeRecord':
+        this.topicsChanged.add(record.topicId)
+        return
+      case 'removeTopicRecord': {
+        const name = image.topicsById.get(record.topicId)?.name
+        if (name !== undefined) this.topicsDeleted.set(record.topicId, name)
+        this.topicsChanged.delete(record.topicId)
+        return
+      }
+      case 'registerBrokerRecord':
+      case 'unregisterBrokerRecord':
+      case 'brokerRegistrationChangeRecord':
+        this.brokersChanged.add(record.brokerId)
+        return
+      case 'configRecord':
+        if (record.resourceType === 'topic') this.topicConfigsChanged.add(record.resourceName)
+        else this.brokerConfigsChanged = true
+        return
+      case 'clusterRecord':
+      case 'featureLevelRecord':
+      case 'producerIdsRecord':
+      case 'noOpRecord':
+        return
+    }
+  }
+
+  build(): MetadataChange {
+    const { topicsChanged, topicsDeleted, brokersChanged, topicConfigsChanged, brokerConfigsChanged } = this
+    return {
+      everything: false,
+      topicsChanged,
+      topicsDeleted,
+      brokersChanged,
+      topicConfigsChanged,
+      brokerConfigsChanged,
+    }
+  }
 }

@@ -21,7 +21,13 @@ export type ControllerCommand =
 export type ControllerReply =
   /** For any command: the controller could not take it. NOT_CONTROLLER (41) and REQUEST_TIMED_OUT (7) may be tried again. */
   | { type: 'failed'; errorCode: number; errorMessage: string }
-  | { type: 'registerBroker'; brokerEpoch: BrokerEpoch; clusterId: string; errorCode: number; errorMessage: string }
+  | {
+      type: 'registerBroker'
+      brokerEpoch: BrokerEpoch
+      clusterId: string
+      errorCode: number
+      errorMessage: string
+    }
   | BrokerHeartbeatReply
   | { type: 'alterPartitions'; errorCode: number; partitions: AlterPartitionResult[] }
   | { type: 'createTopics'; topics: CreateTopicResult[] }
@@ -29,7 +35,13 @@ export type ControllerReply =
   | { type: 'createPartitions'; topics: NamedResult[] }
   | { type: 'alterConfigs'; resources: AlterConfigsResult[] }
   | { type: 'electLeaders'; errorCode: number; partitions: ElectLeadersResult[] }
-  | { type: 'allocateProducerIds'; errorCode: number; errorMessage: string; firstProducerId: number; count: number }
+  | {
+      type: 'allocateProducerIds'
+      errorCode: number
+      errorMessage: string
+      firstProducerId: number
+      count: number
+    }
   | { type: 'unregisterBroker'; errorCode: number; errorMessage: string }
 
 /** Who asked, carried with every request and every forwarded command. */

@@ -1,23 +1,29 @@
+import { assert, unreachable } from '../lib/assert.js'
 import type { LogIndex, NodeId } from '../lib/ids.js'
-import type { Logger } from '../ports/logger.js'
-import type { Random } from '../ports/random.js'
-import type { CommandContext, ControllerCommand, ControllerReply } from './commands.js'
+import { ErrorCode } from '../wire/errors.js'
+import type { AllocateProducerIds, CommandContext, ControllerCommand, ControllerReply } from './commands.js'
+import { alterConfigs } from './controller/alter-configs.js'
+import { alterPartitions } from './controller/alter-partitions.js'
+import {
+  brokerHeartbeat,
+  fenceBroker,
+  registerBroker,
+  staleEpochMessage,
+  unregisterBroker,
+} from './controller/brokers.js'
+import { createPartitions } from './controller/create-partitions.js'
+import { balanceLeaders, electLeaders } from './controller/elect-leaders.js'
+import { type ControllerOptions, ControllerState } from './controller/state.js'
+import { createTopics, deleteTopics } from './controller/topics.js'
+import { FLUSH_BEFORE_ACK_FEATURE, KOGGE_VERSION_FEATURE, SUPPORTED_FEATURES } from './features.js'
 import type { MetadataImage } from './image.js'
 import type { MetadataRecord } from './records.js'
-import type { MutableImage } from './replay.js'
+import { MutableImage } from './replay.js'
 
-export interface ControllerOptions {
-  /** Of this node. */
-  nodeId: NodeId
-  /** Named in the founding entry of the Raft log. */
-  clusterId: string
-  /** The configured voters that are brokers too: how many brokers the cluster is meant to have. */
-  voters: readonly NodeId[]
-  /** This node's static configuration, Kafka's keys. */
-  properties: ReadonlyMap<string, string>
-  random: Random
-  logger: Logger
-}
+export type { ControllerOptions } from './controller/state.js'
+
+/** How many producer ids a broker gets at a time (KIP-730). */
+export const PRODUCER_ID_BLOCK_SIZE = 1_000
 
 /** What a command amounts to. `records` are one atomic batch and already applied to the speculative image. */
 export interface Decision {
@@ -31,27 +37,167 @@ export interface Decision {
  * proposed), and only replay changes that image. The quorum reactor proposes each non-empty list of records as one
  * entry, at once and in the order of the calls, and then calls `proposed`.
  */
-export declare class Controller {
-  constructor(options: ControllerOptions)
-  get isActive(): boolean
+export class Controller {
+  private readonly state: ControllerState
+  private active = false
+  private nextBalanceMs = 0
+
+  constructor(options: ControllerOptions) {
+    this.state = new ControllerState(options)
+  }
+
+  get isActive(): boolean {
+    return this.active
+  }
+
   /** The speculative image. */
-  get image(): MetadataImage
+  get image(): MetadataImage {
+    return this.state.image
+  }
+
   /**
    * This node became the Raft leader and has applied its own term's first entry. `committed` is cloned. `lastIndex`
-   * is the log's last index. Gives the records of the first batch: the cluster's id and features.
+   * is the log's last index. Gives the records of the first batch: the cluster's id and features, at the first time.
    */
-  activate(committed: MutableImage, lastIndex: LogIndex, nowMs: number): MetadataRecord[]
+  activate(committed: MutableImage, lastIndex: LogIndex, nowMs: number): MetadataRecord[] {
+    const { state } = this
+    state.image = committed.clone()
+    state.takeBatch()
+    state.sessions.reset(state.image.brokers.keys(), lastIndex, nowMs)
+    this.active = true
+    this.scheduleBalance(nowMs)
+    this.found()
+    return state.takeBatch()
+  }
+
+  private found(): void {
+    const { image, options, configs } = this.state
+    const { clusterId } = options
+    assert(image.clusterId === '' || image.clusterId === clusterId, 'the image belongs to another cluster')
+    if (image.clusterId === '') this.state.emit({ type: 'clusterRecord', clusterId })
+    if (!image.features.has(KOGGE_VERSION_FEATURE)) {
+      const level = SUPPORTED_FEATURES.get(KOGGE_VERSION_FEATURE)!.max
+      this.state.emit({ type: 'featureLevelRecord', name: KOGGE_VERSION_FEATURE, level })
+    }
+    if (!image.features.has(FLUSH_BEFORE_ACK_FEATURE)) {
+      const level = configs.bool('flush.before.ack') ? 1 : 0
+      this.state.emit({ type: 'featureLevelRecord', name: FLUSH_BEFORE_ACK_FEATURE, level })
+    }
+  }
+
   /** Leadership was lost: the speculation is dropped. */
-  deactivate(): void
-  decide(command: ControllerCommand, context: CommandContext, nowMs: number): Decision
+  deactivate(): void {
+    this.active = false
+    this.state.image = new MutableImage()
+    this.state.takeBatch()
+    this.state.sessions.reset([], 0, 0)
+  }
+
+  /** context is for authorisation, which is to come. */
+  decide(command: ControllerCommand, _context: CommandContext, nowMs: number): Decision {
+    if (!this.active) {
+      const errorMessage = 'this node is not the active controller'
+      return { records: [], reply: { type: 'failed', errorCode: ErrorCode.NOT_CONTROLLER, errorMessage } }
+    }
+    const reply = this.execute(command, nowMs)
+    return { records: this.state.takeBatch(), reply }
+  }
+
+  private execute(command: ControllerCommand, nowMs: number): ControllerReply {
+    switch (command.type) {
+      case 'registerBroker':
+        return registerBroker(this.state, command, nowMs)
+      case 'brokerHeartbeat':
+        return brokerHeartbeat(this.state, command, nowMs)
+      case 'alterPartitions':
+        return alterPartitions(this.state, command)
+      case 'createTopics':
+        return createTopics(this.state, command)
+      case 'deleteTopics':
+        return deleteTopics(this.state, command)
+      case 'createPartitions':
+        return createPartitions(this.state, command)
+      case 'alterConfigs':
+        return alterConfigs(this.state, command)
+      case 'electLeaders':
+        return electLeaders(this.state, command)
+      case 'allocateProducerIds':
+        return this.allocateProducerIds(command)
+      case 'unregisterBroker':
+        return unregisterBroker(this.state, command.brokerId)
+      default:
+        return unreachable(command)
+    }
+  }
+
+  private allocateProducerIds({ brokerId, brokerEpoch }: AllocateProducerIds): ControllerReply {
+    const { image } = this.state
+    const broker = image.brokers.get(brokerId)
+    const answer = (
+      errorCode: number,
+      errorMessage: string,
+      firstProducerId: number,
+      count: number,
+    ): ControllerReply => ({
+      type: 'allocateProducerIds',
+      errorCode,
+      errorMessage,
+      firstProducerId,
+      count,
+    })
+    if (broker?.epoch !== brokerEpoch) {
+      return answer(ErrorCode.STALE_BROKER_EPOCH, staleEpochMessage(brokerId, brokerEpoch, broker), -1, 0)
+    }
+    const firstProducerId = image.nextProducerId
+    const nextProducerId = firstProducerId + PRODUCER_ID_BLOCK_SIZE
+    this.state.emit({ type: 'producerIdsRecord', brokerId, brokerEpoch, nextProducerId })
+    return answer(ErrorCode.NONE, '', firstProducerId, PRODUCER_ID_BLOCK_SIZE)
+  }
+
   /** The Raft index that the last non-empty list of records got. */
-  proposed(index: LogIndex): void
-  /** Session time-outs and leader balancing; call about every 100 ms. Often empty. */
-  tick(nowMs: number): MetadataRecord[]
-  /** A fresh dial of this broker was refused: its process is dead. Fences at once. */
-  brokerDead(brokerId: NodeId, nowMs: number): MetadataRecord[]
-  /** A stream to this broker stands; the session is kept by heartbeats alone. */
-  brokerConnected(brokerId: NodeId, nowMs: number): void
+  proposed(index: LogIndex): void {
+    this.state.sessions.proposed(index)
+  }
+
+  /** Session time-outs and leader balancing; call about every 100 ms, and with the sockets drained. Often empty. */
+  tick(nowMs: number): MetadataRecord[] {
+    if (!this.active) return []
+    const { state } = this
+    for (const id of state.sessions.expired(this.unfencedBrokers(), state.sessionTimeoutMs, nowMs)) {
+      state.logger.warn({ broker: id }, 'broker is fenced: its session has timed out')
+      fenceBroker(state, id)
+    }
+    if (nowMs >= this.nextBalanceMs) {
+      this.scheduleBalance(nowMs)
+      if (state.configs.bool('auto.leader.rebalance.enable')) balanceLeaders(state)
+    }
+    return state.takeBatch()
+  }
+
+  private scheduleBalance(nowMs: number): void {
+    this.nextBalanceMs = nowMs + this.state.configs.int('leader.imbalance.check.interval.seconds') * 1_000
+  }
+
+  /** A fresh dial of this broker was refused: its process is dead. Ends its session and fences it at once. */
+  brokerDead(brokerId: NodeId, _nowMs: number): MetadataRecord[] {
+    const { state } = this
+    if (!this.active || !state.image.brokers.has(brokerId)) return []
+    state.sessions.ended(brokerId)
+    fenceBroker(state, brokerId)
+    const records = state.takeBatch()
+    if (records.length > 0) state.logger.warn({ broker: brokerId }, 'broker is fenced: its process is dead')
+    return records
+  }
+
+  /** A stream to this broker stands. It proves a live process, but not which one: heartbeats alone keep a session. */
+  brokerConnected(brokerId: NodeId, _nowMs: number): void {
+    this.state.logger.debug({ broker: brokerId }, 'broker is connected to the controller')
+  }
+
   /** Brokers whose death would cost something: a new controller dials those without a stream. */
-  unfencedBrokers(): NodeId[]
+  unfencedBrokers(): NodeId[] {
+    return [...this.state.image.brokers.values()]
+      .filter((broker) => !broker.fenced)
+      .map((broker) => broker.id)
+  }
 }

@@ -1,7 +1,13 @@
 import { assert, unreachable } from '../lib/assert.js'
-import type { BrokerEpoch, NodeId, Uuid } from '../lib/ids.js'
+import { type BrokerEpoch, NO_NODE, type NodeId, type Uuid, ZERO_UUID } from '../lib/ids.js'
 import type { BrokerImage, MetadataImage, PartitionImage, TopicImage } from './image.js'
-import type { ConfigRecord, MetadataRecord, PartitionChangeRecord, PartitionRecord } from './records.js'
+import type {
+  ConfigRecord,
+  ConfigResourceType,
+  MetadataRecord,
+  PartitionChangeRecord,
+  PartitionRecord,
+} from './records.js'
 
 const NO_CONFIG: ReadonlyMap<string, string> = new Map()
 
@@ -75,6 +81,8 @@ export class MutableImage implements MetadataImage {
         const { type: _, brokerId, brokerEpoch, ...rest } = record
         assert(brokerEpoch >= this.nextBrokerEpoch, `broker epoch ${brokerEpoch} was given before`)
         this.nextBrokerEpoch = brokerEpoch + 1
+        // Registered anew, it moves to the end: brokers are always in the order of their epochs, as in a snapshot.
+        this.brokers.delete(brokerId)
         this.brokers.set(brokerId, { id: brokerId, epoch: brokerEpoch, ...rest })
         return
       }
@@ -176,18 +184,85 @@ export class MutableImage implements MetadataImage {
     const records: MetadataRecord[] = []
     if (this.clusterId !== '') records.push({ type: 'clusterRecord', clusterId: this.clusterId })
     for (const [name, level] of this.features) records.push({ type: 'featureLevelRecord', name, level })
-    for (const { id, epoch, ...rest } of [...this.brokers.values()].sort((a, b) => a.epoch - b.epoch)) {
-      records.push({
-        type: 'registerBrokerRecord',
-        brokerId: id,
-        brokerEpoch: epoch,
-        ...rest,
-        directoryIds: [...rest.directoryIds],
-        endpoints: [...rest.endpoints],
+    let lastEpoch = 0
+    for (const { id, epoch, ...rest } of this.brokers.values()) {
+      const { directoryIds, endpoints } = rest
+      const lists = { directoryIds: [...directoryIds], endpoints: [...endpoints] }
+      records.push({ type: 'registerBrokerRecord', brokerId: id, brokerEpoch: epoch, ...rest, ...lists })
+      lastEpoch = epoch
+    }
+    if (lastEpoch + 1 < this.nextBrokerEpoch) records.push(...spentEpoch(this.nextBrokerEpoch - 1))
+    for (const topic of this.topicsById.values()) {
+      records.push({ type: 'topicRecord', name: topic.name, topicId: topic.id })
+      topic.partitions.forEach((partition, partitionId) => {
+        records.push(partitionRecord(topic.id, partitionId, partition))
       })
+    }
+    records.push(...configRecords('topic', this.topicConfigs), ...configRecords('broker', this.brokerConfigs))
+    if (this.nextProducerId > 0) {
+      const { nextProducerId } = this
+      records.push({ type: 'producerIdsRecord', brokerId: NO_NODE, brokerEpoch: 0, nextProducerId })
     }
     return records
   }
+}
+
+/** Broker epochs are never given twice: a snapshot repeats the registration of the last one, though it is gone. */
+function spentEpoch(brokerEpoch: BrokerEpoch): MetadataRecord[] {
+  return [
+    {
+      type: 'registerBrokerRecord',
+      brokerId: NO_NODE,
+      brokerEpoch,
+      incarnationId: ZERO_UUID,
+      directoryIds: [],
+      endpoints: [],
+      fenced: true,
+      inControlledShutdown: false,
+    },
+    { type: 'unregisterBrokerRecord', brokerId: NO_NODE, brokerEpoch },
+  ]
+}
+
+/** A partition's whole state as a record. */
+export function partitionRecord(
+  topicId: Uuid,
+  partitionId: number,
+  partition: PartitionImage,
+): PartitionRecord {
+  return {
+    type: 'partitionRecord',
+    topicId,
+    partitionId,
+    replicas: [...partition.replicas],
+    directories: [...partition.directories],
+    isr: [...partition.isr],
+    elr: [...partition.elr],
+    lastKnownElr: [...partition.lastKnownElr],
+    addingReplicas: [...partition.addingReplicas],
+    removingReplicas: [...partition.removingReplicas],
+    leader: partition.leader,
+    leaderRecovering: partition.leaderRecovering,
+    leaderEpoch: partition.leaderEpoch,
+    partitionEpoch: partition.partitionEpoch,
+  }
+}
+
+function configRecords(
+  resourceType: ConfigResourceType,
+  configs: ReadonlyMap<string, ReadonlyMap<string, string>>,
+): ConfigRecord[] {
+  return [...configs].flatMap(([resourceName, values]) =>
+    [...values].map(
+      ([name, value]): ConfigRecord => ({
+        type: 'configRecord',
+        resourceType,
+        resourceName,
+        name,
+        value,
+      }),
+    ),
+  )
 }
 
 /** The partition after a change: `partitionChangeRecord` says which epochs it adds to. */
@@ -208,7 +283,12 @@ export function changedPartition(former: PartitionImage, record: PartitionChange
   }
 }
 
-function assertEpochs(topic: string, partitionId: number, former: PartitionImage, next: PartitionImage): void {
+function assertEpochs(
+  topic: string,
+  partitionId: number,
+  former: PartitionImage,
+  next: PartitionImage,
+): void {
   assert(
     next.partitionEpoch > former.partitionEpoch && next.leaderEpoch >= former.leaderEpoch,
     `epochs of ${topic}-${partitionId} go back`,

@@ -1,0 +1,160 @@
+import { NO_NODE } from '../../lib/ids.js'
+import { ErrorCode } from '../../wire/errors.js'
+import type { AlterConfigs, AlterConfigsResult, ControllerReply } from '../commands.js'
+import { BROKER_CONFIGS } from '../config/broker-definitions.js'
+import { type ConfigDefinition, nearestName, parseList, validateConfig } from '../config/definitions.js'
+import { TOPIC_CONFIGS } from '../config/topic-definitions.js'
+import { CommandError } from './command-error.js'
+import { effectiveMinIsrs, settleMinIsr } from './min-isr.js'
+import type { ControllerState } from './state.js'
+
+type Resource = AlterConfigs['resources'][number]
+type Operation = Resource['operations'][number]
+
+/** IncrementalAlterConfigs (KIP-339) and AlterConfigs: each resource as a whole or not at all. */
+export function alterConfigs(state: ControllerState, command: AlterConfigs): ControllerReply {
+  const minIsrsBefore = effectiveMinIsrs(state)
+  const seen = new Set<string>()
+  const resources = command.resources.map((resource): AlterConfigsResult => {
+    const { resourceType, resourceName } = resource
+    try {
+      const key = `${resourceType} ${resourceName}`
+      if (seen.has(key)) throw new CommandError(ErrorCode.INVALID_REQUEST, `${key} is named more than once`)
+      seen.add(key)
+      const changes = changedValues(state, resource, command.replaceAll)
+      if (!command.validateOnly) {
+        for (const [name, value] of changes) {
+          state.emit({ type: 'configRecord', resourceType, resourceName, name, value })
+        }
+      }
+      return { resourceType, resourceName, errorCode: ErrorCode.NONE, errorMessage: '' }
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error
+      return { resourceType, resourceName, errorCode: error.errorCode, errorMessage: error.message }
+    }
+  })
+  settleMinIsr(state, minIsrsBefore)
+  electUnclean(state)
+  return { type: 'alterConfigs', resources }
+}
+
+/** A topic that may elect uncleanly now need not wait for the next change. */
+function electUnclean(state: ControllerState): void {
+  state.forEachPartition((topic, partitionId, partition) => {
+    if (partition.leader === NO_NODE) state.change(topic, partitionId, {})
+  })
+}
+
+/** What differs from what is set: a value, or undefined for a key that is no longer set. */
+function changedValues(
+  state: ControllerState,
+  resource: Resource,
+  replaceAll: boolean,
+): Map<string, string | undefined> {
+  validateResource(state, resource)
+  const { resourceType, resourceName } = resource
+  const present =
+    resourceType === 'topic'
+      ? state.image.topicConfig(resourceName)
+      : state.image.brokerConfig(resourceName === '' ? '' : Number(resourceName))
+  const next = new Map(replaceAll ? [] : present)
+  const seen = new Set<string>()
+  for (const operation of resource.operations) {
+    if (seen.has(operation.name)) {
+      throw new CommandError(ErrorCode.INVALID_REQUEST, `${operation.name} is named more than once`)
+    }
+    seen.add(operation.name)
+    const definition = alterableDefinition(resource, operation.name)
+    const value = appliedOperation(
+      operation,
+      next.get(operation.name) ?? effectiveList(state, resource, definition),
+    )
+    if (value === undefined) {
+      next.delete(operation.name)
+      continue
+    }
+    const violation = validateConfig(definition, value)
+    if (violation !== undefined) throw new CommandError(ErrorCode.INVALID_CONFIG, violation)
+    next.set(operation.name, value)
+  }
+  const changes = new Map<string, string | undefined>()
+  for (const [name, value] of next) if (present.get(name) !== value) changes.set(name, value)
+  for (const name of present.keys()) if (!next.has(name)) changes.set(name, undefined)
+  return changes
+}
+
+function validateResource(state: ControllerState, { resourceType, resourceName }: Resource): void {
+  if (resourceType === 'topic') {
+    if (state.image.topicsByName.has(resourceName)) return
+    throw new CommandError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `topic ${resourceName} does not exist`)
+  }
+  if (resourceName === '' || /^(0|[1-9]\d{0,9})$/.test(resourceName)) return
+  const message = `broker ${JSON.stringify(resourceName)} is neither a broker's id nor '' for the default of all brokers`
+  throw new CommandError(ErrorCode.INVALID_REQUEST, message)
+}
+
+function alterableDefinition({ resourceType, resourceName }: Resource, name: string): ConfigDefinition {
+  if (resourceType === 'topic') {
+    const definition = TOPIC_CONFIGS.get(name)
+    if (definition === undefined) throw new CommandError(ErrorCode.INVALID_CONFIG, unknownTopicKey(name))
+    return definition
+  }
+  const definition = BROKER_CONFIGS.get(name)
+  if (definition === undefined) throw new CommandError(ErrorCode.INVALID_CONFIG, unknownBrokerKey(name))
+  if (definition.dynamic === false) {
+    const message = `${name} cannot be changed while brokers run: set it in their start-up configuration`
+    throw new CommandError(ErrorCode.INVALID_REQUEST, message)
+  }
+  if (definition.dynamic === 'cluster' && resourceName !== '') {
+    const message = `${name} counts for all brokers alike: set it for a topic, or for the broker resource ''`
+    throw new CommandError(ErrorCode.INVALID_REQUEST, message)
+  }
+  return definition
+}
+
+/** What append and subtract start from where nothing is set. */
+function effectiveList(
+  state: ControllerState,
+  resource: Resource,
+  definition: ConfigDefinition,
+): string | undefined {
+  if (definition.type !== 'list') return undefined
+  if (resource.resourceType === 'broker') return state.configs.string(definition.name)
+  const described = state.configs.describeTopic(resource.resourceName)
+  return described.find(({ name }) => name === definition.name)?.value ?? undefined
+}
+
+function appliedOperation(
+  { name, operation, value }: Operation,
+  present: string | undefined,
+): string | undefined {
+  if (operation === 'delete') return undefined
+  if (value === undefined) throw new CommandError(ErrorCode.INVALID_CONFIG, `${name} has no value`)
+  if (operation === 'set') return value
+  const definition = TOPIC_CONFIGS.get(name) ?? BROKER_CONFIGS.get(name)
+  if (definition?.type !== 'list') {
+    const message = `${name} is not a list: ${operation} is for lists alone`
+    throw new CommandError(ErrorCode.INVALID_CONFIG, message)
+  }
+  const elements = parseList(present ?? '')
+  const given = parseList(value)
+  const result =
+    operation === 'append'
+      ? [...elements, ...given.filter((element) => !elements.includes(element))]
+      : elements.filter((element) => !given.includes(element))
+  return result.join(',')
+}
+
+export function unknownTopicKey(name: string): string {
+  return unknownKey('topic', name, TOPIC_CONFIGS.keys())
+}
+
+function unknownBrokerKey(name: string): string {
+  return unknownKey('broker', name, BROKER_CONFIGS.keys())
+}
+
+function unknownKey(kind: string, name: string, known: Iterable<string>): string {
+  const nearest = nearestName(name, known)
+  const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`
+  return `${JSON.stringify(name)} is no ${kind} configuration${hint}`
+}

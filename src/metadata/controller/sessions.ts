@@ -1,0 +1,128 @@
+import type { LogIndex, NodeId } from '../../lib/ids.js'
+
+/** What a controller knows of a broker besides the metadata. It starts anew with each controller. */
+interface Session {
+  /** The last heartbeat; −Infinity once the process is known to be dead. */
+  lastContactMs: number
+  /** What the broker has applied, by its last heartbeat. */
+  appliedIndex: LogIndex
+  /** What it must have applied before it is unfenced: its registration. Infinity until proposed. */
+  unfenceIndex: LogIndex
+  /** What all must have applied before it may stop: its leaderships' moves. Infinity until proposed. */
+  shutdownIndex: LogIndex | undefined
+}
+
+/** Durations by the monotonic clock alone. */
+export class Sessions {
+  private readonly sessions = new Map<NodeId, Session>()
+  private lastTickMs = 0
+  /** Filled in by `proposed`. */
+  private readonly awaitingIndex: ((index: LogIndex) => void)[] = []
+
+  /** A new controller has heard nothing yet: every broker gets a whole time-out. */
+  reset(brokers: Iterable<NodeId>, lastIndex: LogIndex, nowMs: number): void {
+    this.sessions.clear()
+    this.awaitingIndex.length = 0
+    this.lastTickMs = nowMs
+    for (const id of brokers) {
+      this.sessions.set(id, {
+        lastContactMs: nowMs,
+        appliedIndex: 0,
+        unfenceIndex: lastIndex,
+        shutdownIndex: undefined,
+      })
+    }
+  }
+
+  registered(id: NodeId, nowMs: number): void {
+    const session: Session = {
+      lastContactMs: nowMs,
+      appliedIndex: 0,
+      unfenceIndex: Number.POSITIVE_INFINITY,
+      shutdownIndex: undefined,
+    }
+    this.sessions.set(id, session)
+    this.awaitingIndex.push((index) => {
+      session.unfenceIndex = index
+    })
+  }
+
+  unregistered(id: NodeId): void {
+    this.sessions.delete(id)
+  }
+
+  heard(id: NodeId, appliedIndex: LogIndex, nowMs: number): void {
+    const session = this.of(id)
+    session.lastContactMs = nowMs
+    session.appliedIndex = Math.max(session.appliedIndex, appliedIndex)
+  }
+
+  /** The process is dead for certain. */
+  ended(id: NodeId): void {
+    this.of(id).lastContactMs = Number.NEGATIVE_INFINITY
+  }
+
+  isAlive(id: NodeId, timeoutMs: number, nowMs: number): boolean {
+    const session = this.sessions.get(id)
+    return session !== undefined && nowMs - session.lastContactMs <= timeoutMs
+  }
+
+  isCaughtUp(id: NodeId): boolean {
+    const session = this.of(id)
+    return session.appliedIndex >= session.unfenceIndex
+  }
+
+  /** Its leaderships move in the batch that is being decided. */
+  shutdownBegun(id: NodeId): void {
+    const session = this.of(id)
+    session.shutdownIndex = Number.POSITIVE_INFINITY
+    this.awaitingIndex.push((index) => {
+      session.shutdownIndex = index
+    })
+  }
+
+  /** After a change of the controller the moves are in the log already: what it held at the start counts. */
+  shutdownIndex(id: NodeId): LogIndex {
+    const session = this.of(id)
+    return session.shutdownIndex ?? session.unfenceIndex
+  }
+
+  haveApplied(ids: Iterable<NodeId>, index: LogIndex): boolean {
+    for (const id of ids) {
+      if (this.of(id).appliedIndex < index) return false
+    }
+    return true
+  }
+
+  proposed(index: LogIndex): void {
+    for (const tell of this.awaitingIndex.splice(0)) tell(index)
+  }
+
+  /**
+   * Brokers that have been silent for longer than the time-out. Where this very process slept, their heartbeats wait
+   * in its sockets: nobody is judged for that time.
+   */
+  expired(candidates: Iterable<NodeId>, timeoutMs: number, nowMs: number): NodeId[] {
+    const sleptMs = nowMs - this.lastTickMs
+    this.lastTickMs = nowMs
+    if (sleptMs > timeoutMs / 4) {
+      for (const session of this.sessions.values())
+        session.lastContactMs = Math.min(nowMs, session.lastContactMs + sleptMs)
+    }
+    return [...candidates].filter((id) => !this.isAlive(id, timeoutMs, nowMs))
+  }
+
+  private of(id: NodeId): Session {
+    let session = this.sessions.get(id)
+    if (session === undefined) {
+      session = {
+        lastContactMs: Number.NEGATIVE_INFINITY,
+        appliedIndex: 0,
+        unfenceIndex: Number.POSITIVE_INFINITY,
+        shutdownIndex: undefined,
+      }
+      this.sessions.set(id, session)
+    }
+    return session
+  }
+}
