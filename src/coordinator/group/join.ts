@@ -269,7 +269,7 @@ function awaitJoin(ctx: GroupContext, member: Member, ticket: Ticket<JoinReply>)
 
 /** The request's bytes belong to a buffer of the connection, and a member lives longer. */
 function copyProtocols(protocols: readonly MemberProtocol[]): MemberProtocol[] {
-  return protocols.map(({ name, metadata }) => ({ name, metadata: metadata.slice() }))
+  return protocols.map(({ name, metadata }) => ({ name, metadata: new Uint8Array(metadata) }))
 }
 
 function sameProtocols(a: readonly MemberProtocol[], b: readonly MemberProtocol[]): boolean {

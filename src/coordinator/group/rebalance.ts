@@ -155,7 +155,7 @@ export function persistAssignment(
   // Copied: the request's bytes belong to a buffer of the connection.
   const kept = new Map<Member, Uint8Array>()
   for (const member of group.members.values()) {
-    kept.set(member, (assignments.get(member.memberId) ?? NO_BYTES).slice())
+    kept.set(member, new Uint8Array(assignments.get(member.memberId) ?? NO_BYTES))
   }
   const value = group.toMetadata((member) => kept.get(member) ?? NO_BYTES)
   ctx.append([{ type: 'group', groupId: group.groupId, value }], (errorCode) => {
