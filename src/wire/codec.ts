@@ -55,7 +55,10 @@ function envelope(header: RequestHeader): RequestEnvelope {
   }
 }
 
-/** `bytes`: header and body, without the size. The version is the header's own, which the API must have. */
+/**
+ * `bytes`: header and body, without the size. The version is the header's own, which the API must have. Bytes after
+ * the body are ignored, as Kafka does.
+ */
 export function decodeRequest<Body>(
   api: RequestSide<Body, never>,
   bytes: Uint8Array,
@@ -69,8 +72,7 @@ export function decodeRequest<Body>(
     }
     const headerVersion = requestHeaderVersion(api.request, header.apiVersion)
     const tags = headerVersion === 2 ? RequestHeaderTags.read(reader, 2).unknownTaggedFields : undefined
-    const body = readBody(api.request, reader, header.apiVersion)
-    return { header, headerTags: tags, body }
+    return { header, headerTags: tags, body: api.request.read(reader, header.apiVersion) }
   })
 }
 
@@ -116,15 +118,10 @@ export function decodeResponse<Body>(
   const reader = new Reader(bytes)
   return decoding(api.response.name, () => {
     const header = ResponseHeader.read(reader, responseHeaderVersion(api.response, apiVersion))
-    return { correlationId: header.correlationId, body: readBody(api.response, reader, apiVersion) }
+    const body = api.response.read(reader, apiVersion)
+    if (reader.remaining !== 0) throw new WireError(`${reader.remaining} bytes follow the message`)
+    return { correlationId: header.correlationId, body }
   })
-}
-
-/** A body reaches to the end of its frame. */
-function readBody<Body>(message: Message<Body, never>, reader: Reader, version: number): Body {
-  const body = message.read(reader, version)
-  if (reader.remaining !== 0) throw new WireError(`${reader.remaining} bytes follow the message`)
-  return body
 }
 
 /** What a peer sent wrong is a value from here on. */

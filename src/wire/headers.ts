@@ -1,7 +1,7 @@
 /**
- * Request headers v0 to v2 and response headers v0 and v1.
+ * Request headers v1 and v2 (Kafka 4 dropped v0), and response headers v0 and v1.
  *
- *   request:  int16 api key · int16 api version · int32 correlation id · v1+ nullable string client id · v2 tags
+ *   request:  int16 api key · int16 api version · int32 correlation id · nullable string client id · v2 tags
  *   response: int32 correlation id · v1 tags
  *
  * The client id keeps its int16 length in v2 too, so that a broker can read the front of any request, whatever its
@@ -9,14 +9,14 @@
  */
 import { type Infer, int16, int32, type Message, message, string } from './schema.js'
 
-/** Clients stopped sending v0 long ago; v1 with a compact client id would be unreadable, so none is flexible. */
+/** Declared as not flexible for the client id's sake; the tags of v2 follow apart. */
 export const RequestHeader = message(
-  { name: 'RequestHeader', apiKey: -1, versions: '0-2', flexible: 'none' },
+  { name: 'RequestHeader', apiKey: -1, versions: '1-2', flexible: 'none' },
   {
     requestApiKey: int16('0+'),
     requestApiVersion: int16('0+'),
     correlationId: int32('0+'),
-    clientId: string('1+', { nullable: '1+', default: null }),
+    clientId: string('1+', { nullable: '1+' }),
   },
 )
 export type RequestHeader = Infer<typeof RequestHeader>

@@ -16,7 +16,7 @@
  * at run time any missing field is written as its default. A field that the version lacks is not written.
  */
 import { compileCodec, type MessageCodec } from './compile.js'
-import { Reader, Writer } from './primitives.js'
+import { Reader, WireError, Writer } from './primitives.js'
 import { inRange, type VersionRange, versionRange } from './versions.js'
 
 export type ScalarKind =
@@ -227,7 +227,7 @@ export class Message<Out = unknown, In = Out> {
   decode(bytes: Uint8Array, version: number): Out {
     const reader = new Reader(bytes)
     const value = this.read(reader, version)
-    reader.leave(reader.offset)
+    if (reader.remaining !== 0) throw new WireError(`${reader.remaining} bytes follow the message`, this.name)
     return value
   }
 
