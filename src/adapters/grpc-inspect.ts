@@ -1,64 +1,47 @@
-import type * as grpc from '@grpc/grpc-js'
+import * as grpc from '@grpc/grpc-js'
+import type { PartitionStatus } from '../broker/partitions/types.js'
+import type { QuorumEvent } from '../broker/quorum/events.js'
 import type { QuorumStatus } from '../broker/quorum/handle.js'
-import type { LogIndex, NodeId, Term, Uuid } from '../lib/ids.js'
+import type { BrokerEpoch, LogIndex, NodeId, Term } from '../lib/ids.js'
 import type { MetadataRecord } from '../metadata/records.js'
+import type { Voter } from '../raft/types.js'
+import { EventWatch, type WatchEvent } from './grpc-inspect-watch.js'
+import { serviceDefinition } from './grpc-service.js'
 
-/** What the inspection service shows: the node's shell implements it. Plain data; nothing here may wait. */
+/** What the inspection service shows: the node's shell implements it. Answers at once, with plain data. */
 export interface InspectSource {
   status(): InspectStatus
-  /** Calls `listener` at each event until the returned function is called. */
-  subscribe(listener: (event: InspectEvent) => void): () => void
+  /** Calls `watcher` at each event, from now on, until it is cancelled. As `EventRing.subscribe`. */
+  subscribe(watcher: (event: QuorumEvent) => void): { cancel(): void }
   /** Committed entries of the metadata log from `from` (or the first one that is held) on, at most `limit`. */
   readLog(from: LogIndex, limit: number): readonly InspectLogEntry[]
-  listPartitions(): readonly InspectPartition[]
-  /** Asks Raft to hand leadership over. Returns a sentence where it can't (not the leader, no such voter), else undefined. */
-  transferLeadership?(to: NodeId): string | undefined
+  /** As `PartitionManager.list`. */
+  listPartitions(): readonly PartitionStatus[]
+  /** Asks Raft to hand leadership over; undefined: to whom it likes. Returns a sentence where it can't, else undefined. */
+  transferLeadership(to: NodeId | undefined): string | undefined
 }
 
 export interface InspectStatus {
+  /** The release. */
+  version: string
+  /** The clock of the progress's times. */
+  monotonicMs: number
   quorum: QuorumStatus
   broker: InspectBrokerStatus
-  version: string
 }
 
 export interface InspectBrokerStatus {
   state: 'starting' | 'recovering' | 'fenced' | 'running' | 'controlledShutdown' | 'stopped'
   /** 0 before the first registration. */
-  brokerEpoch: number
+  brokerEpoch: BrokerEpoch
   /** The metadata that the broker has applied. */
   appliedIndex: LogIndex
 }
 
-export type InspectEvent =
-  | { type: 'role'; role: QuorumStatus['role']; term: Term }
-  | { type: 'term'; term: Term }
-  | { type: 'leader'; leader: NodeId | undefined; term: Term }
-  | { type: 'election'; term: Term; cause: string; won: boolean; durationMs: number }
-  | { type: 'commit'; commitIndex: LogIndex }
-  | { type: 'snapshot'; index: LogIndex; sizeBytes: number; installed: boolean }
-
-/** `records`: of the metadata log; none for a no-op or a configuration. */
-export interface InspectLogEntry {
-  index: LogIndex
-  term: Term
-  kind: 'data' | 'noOp' | 'configuration'
-  records: readonly MetadataRecord[]
-}
-
-export interface InspectPartition {
-  topic: string
-  topicId: Uuid
-  partitionId: number
-  leader: NodeId
-  leaderEpoch: number
-  isLeader: boolean
-  replicas: readonly NodeId[]
-  isr: readonly NodeId[]
-  logStartOffset: number
-  logEndOffset: number
-  highWatermark: number
-  sizeBytes: number
-}
+export type InspectLogEntry =
+  | { type: 'data'; index: LogIndex; term: Term; records: readonly MetadataRecord[] }
+  | { type: 'noOp'; index: LogIndex; term: Term }
+  | { type: 'configuration'; index: LogIndex; term: Term; voters: readonly Voter[] }
 
 export interface InspectService {
   addTo(server: grpc.Server): void
@@ -66,6 +49,83 @@ export interface InspectService {
   close(): void
 }
 
-export function createInspectService(_source: InspectSource): InspectService {
-  throw new Error('being written')
+const DEFAULT_LOG_LIMIT = 100
+const MAX_LOG_LIMIT = 10_000
+/** Entries decoded at a time, so that a long read neither fills memory nor holds the loop up. */
+const LOG_PAGE = 100
+const MAX_WATCHES = 100
+
+export function createInspectService(source: InspectSource): InspectService {
+  return new Inspect(source)
+}
+
+type Unary<Request, Response> = (
+  call: grpc.ServerUnaryCall<Request, Response>,
+  done: grpc.sendUnaryData<Response>,
+) => void
+interface ReadLogRequest {
+  fromIndex: LogIndex
+  limit: number
+}
+
+class Inspect implements InspectService {
+  private readonly watches = new Set<EventWatch>()
+
+  constructor(private readonly source: InspectSource) {}
+
+  addTo(server: grpc.Server): void {
+    const getStatus: Unary<object, InspectStatus> = (_call, done) => done(null, this.source.status())
+    const listPartitions: Unary<object, { partitions: readonly PartitionStatus[] }> = (_call, done) =>
+      done(null, { partitions: this.source.listPartitions() })
+    const transferLeadership: Unary<{ to?: NodeId }, object> = (call, done) => {
+      const refusal = this.source.transferLeadership(call.request.to)
+      if (refusal === undefined) done(null, {})
+      else done({ code: grpc.status.FAILED_PRECONDITION, details: refusal })
+    }
+    server.addService(serviceDefinition('kogge.inspect.v1.Inspect'), {
+      getStatus,
+      listPartitions,
+      transferLeadership,
+      watchEvents: (call: grpc.ServerWritableStream<object, WatchEvent>) => this.watch(call),
+      readLog: (call: grpc.ServerWritableStream<ReadLogRequest, InspectLogEntry>) => this.readLog(call),
+    })
+  }
+
+  close(): void {
+    for (const watch of [...this.watches]) watch.end()
+  }
+
+  private watch(call: grpc.ServerWritableStream<object, WatchEvent>): void {
+    if (this.watches.size >= MAX_WATCHES) {
+      call.emit('error', { code: grpc.status.RESOURCE_EXHAUSTED, details: `${MAX_WATCHES} watch already` })
+      return
+    }
+    const watch = new EventWatch(call, () => {
+      subscription.cancel()
+      this.watches.delete(watch)
+    })
+    const subscription = this.source.subscribe((event) => watch.push(event))
+    this.watches.add(watch)
+    watch.begin(this.source.status())
+  }
+
+  private readLog(call: grpc.ServerWritableStream<ReadLogRequest, InspectLogEntry>): void {
+    let from = Math.max(call.request.fromIndex, 1)
+    let left = Math.min(call.request.limit || DEFAULT_LOG_LIMIT, MAX_LOG_LIMIT)
+    const nextPage = () => {
+      if (call.cancelled || call.destroyed) return
+      const entries = this.source.readLog(from, Math.min(left, LOG_PAGE))
+      let taken = true
+      for (const entry of entries) {
+        taken = call.write(entry)
+        from = entry.index + 1
+      }
+      left -= entries.length
+      if (entries.length === 0 || left <= 0) call.end()
+      else if (taken) setImmediate(nextPage)
+      else call.once('drain', nextPage)
+    }
+    call.on('error', () => undefined)
+    nextPage()
+  }
 }

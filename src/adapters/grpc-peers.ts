@@ -1,8 +1,14 @@
-import type * as grpc from '@grpc/grpc-js'
+import { connect } from 'node:net'
+import * as grpc from '@grpc/grpc-js'
 import type { PeerMessage } from '../broker/peer-message.js'
 import type { NodeId } from '../lib/ids.js'
 import type { Logger } from '../ports/logger.js'
-import type { PeerHandler, PeerTransport } from '../ports/peers.js'
+import type { Address } from '../ports/network.js'
+import type { Lane, PeerHandler, PeerTransport } from '../ports/peers.js'
+import { asBuffer, PEER_METHOD_PATH, PeerLane } from './grpc-peer-lane.js'
+import { createPeerMessageCodec } from './peer-codec.js'
+
+const LANES: readonly Lane[] = ['heartbeat', 'raft', 'controller']
 
 export interface GrpcPeersOptions {
   readonly nodeId: NodeId
@@ -16,8 +22,266 @@ export interface GrpcPeersOptions {
 export interface GrpcPeers extends PeerTransport<PeerMessage> {
   /** Adds the peer service; before the server is bound. */
   addTo(server: grpc.Server): void
+  /** Messages that were dropped for want of room or of a connection, since the start. */
+  droppedMessages(): number
 }
 
-export function createGrpcPeers(_options: GrpcPeersOptions): GrpcPeers {
-  throw new Error('being written')
+type IncomingCall = grpc.ServerDuplexStream<Uint8Array, Uint8Array>
+
+interface Peer {
+  readonly id: NodeId
+  address: Address | undefined
+  readonly outgoing: Map<Lane, PeerLane>
+  readonly incoming: Map<Lane, IncomingCall>
+  /** What the handler was told last. */
+  connected: boolean
+  lastRefusal: string
+}
+
+/**
+ * One bidirectional stream for each lane and direction, each lane on a connection of its own. A peer counts as
+ * connected from the moment a stream to or from it is established until one that stood breaks: that is when its
+ * process may have died, and waiting for the other streams to follow would only cost time.
+ */
+export function createGrpcPeers(options: GrpcPeersOptions): GrpcPeers {
+  return new Peers(options)
+}
+
+class Peers implements GrpcPeers {
+  private readonly codec = createPeerMessageCodec()
+  private readonly peers = new Map<NodeId, Peer>()
+  private droppedBefore = 0
+  private isClosed = false
+
+  constructor(private readonly options: GrpcPeersOptions) {}
+
+  setPeers(addresses: ReadonlyMap<NodeId, Address>): void {
+    if (this.isClosed) return
+    for (const peer of this.peers.values()) if (!addresses.has(peer.id)) this.stopDialling(peer)
+    for (const [id, address] of addresses) {
+      if (id === this.options.nodeId) continue
+      const peer = this.peer(id)
+      if (peer.address?.host === address.host && peer.address.port === address.port) continue
+      this.stopDialling(peer)
+      peer.address = address
+      for (const lane of LANES) peer.outgoing.set(lane, this.openLane(peer, lane, address))
+    }
+  }
+
+  send(to: NodeId, lane: Lane, message: PeerMessage): void {
+    const outgoing = this.peers.get(to)?.outgoing.get(lane)
+    if (!outgoing) {
+      this.droppedBefore++
+      return
+    }
+    let bytes: Uint8Array
+    try {
+      bytes = this.codec.encode(message)
+    } catch (error) {
+      this.droppedBefore++
+      this.options.logger.error(
+        { err: error, to, type: message.type },
+        'a message to a peer cannot be encoded',
+      )
+      return
+    }
+    outgoing.send(bytes)
+  }
+
+  probe(to: NodeId, timeoutMs: number, done: (result: 'open' | 'refused' | 'timeout') => void): void {
+    const address = this.peers.get(to)?.address
+    if (!address) {
+      setImmediate(done, 'timeout')
+      return
+    }
+    const socket = connect({ host: address.host, port: address.port, noDelay: true })
+    const finish = (result: 'open' | 'refused' | 'timeout') => {
+      clearTimeout(timer)
+      // Errors that come after the result tell nothing.
+      socket.removeAllListeners().on('error', () => undefined)
+      socket.destroy()
+      if (!this.isClosed) done(result)
+    }
+    const timer = setTimeout(finish, timeoutMs, 'timeout')
+    socket.once('connect', () => finish('open'))
+    // No route, no name: that says nothing about the process, so it is no proof of death.
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      finish(error.code === 'ECONNREFUSED' ? 'refused' : 'timeout'),
+    )
+  }
+
+  droppedMessages(): number {
+    let dropped = this.droppedBefore
+    for (const peer of this.peers.values()) for (const lane of peer.outgoing.values()) dropped += lane.dropped
+    return dropped
+  }
+
+  close(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    for (const peer of this.peers.values()) {
+      this.stopDialling(peer)
+      for (const call of peer.incoming.values()) call.end()
+      peer.incoming.clear()
+    }
+  }
+
+  addTo(server: grpc.Server): void {
+    const raw = { requestStream: true, responseStream: true, path: PEER_METHOD_PATH }
+    const serialize = asBuffer
+    const deserialize = (bytes: Buffer): Uint8Array => bytes
+    server.addService(
+      {
+        connect: {
+          ...raw,
+          requestSerialize: serialize,
+          requestDeserialize: deserialize,
+          responseSerialize: serialize,
+          responseDeserialize: deserialize,
+        },
+      },
+      { connect: (call: IncomingCall) => this.accept(call) },
+    )
+  }
+
+  private peer(id: NodeId): Peer {
+    let peer = this.peers.get(id)
+    if (!peer) {
+      peer = {
+        id,
+        address: undefined,
+        outgoing: new Map(),
+        incoming: new Map(),
+        connected: false,
+        lastRefusal: '',
+      }
+      this.peers.set(id, peer)
+    }
+    return peer
+  }
+
+  private openLane(peer: Peer, lane: Lane, address: Address): PeerLane {
+    return new PeerLane(lane, address, {
+      hello: () => this.hello(peer.id, lane),
+      opened: () => {
+        peer.lastRefusal = ''
+        this.onStanding(peer)
+      },
+      broke: () => this.onBroken(peer),
+      refused: (reason) => {
+        if (reason === peer.lastRefusal) return
+        peer.lastRefusal = reason
+        this.options.logger.warn({ peer: peer.id, reason }, 'a peer refused the connection')
+      },
+    })
+  }
+
+  private stopDialling(peer: Peer): void {
+    for (const lane of peer.outgoing.values()) {
+      lane.close()
+      this.droppedBefore += lane.dropped
+    }
+    peer.outgoing.clear()
+    peer.address = undefined
+    // Our own doing, so nobody died; the next stream that is established counts as new.
+    if (peer.incoming.size === 0) peer.connected = false
+  }
+
+  private hello(to: NodeId, lane: Lane): grpc.Metadata {
+    const metadata = new grpc.Metadata({ waitForReady: true })
+    metadata.set('kogge-node', String(this.options.nodeId))
+    metadata.set('kogge-to', String(to))
+    metadata.set('kogge-lane', lane)
+    const clusterId = this.options.clusterId()
+    if (clusterId !== undefined) metadata.set('kogge-cluster', clusterId)
+    return metadata
+  }
+
+  private accept(call: IncomingCall): void {
+    // A stream that was cut emits errors nobody waits for; 'close' tells of the end.
+    call.on('error', () => undefined)
+    const hello = readHello(call.metadata)
+    const refusal = this.refusal(hello)
+    if (refusal !== undefined) {
+      call.emit('error', { code: grpc.status.FAILED_PRECONDITION, details: refusal })
+      return
+    }
+    const { from, lane } = hello
+    const peer = this.peer(from)
+    const former = peer.incoming.get(lane)
+    peer.incoming.set(lane, call)
+    // A peer that started again before its old connection's end was noticed.
+    former?.end()
+    call.on('data', (bytes: Uint8Array) => this.receive(peer, bytes))
+    const ended = () => {
+      if (peer.incoming.get(lane) !== call) return
+      peer.incoming.delete(lane)
+      if (!this.isClosed) this.onBroken(peer)
+    }
+    call.on('cancelled', ended)
+    call.on('close', ended)
+    call.on('end', () => {
+      ended()
+      call.end()
+    })
+    call.sendMetadata(new grpc.Metadata())
+    this.onStanding(peer)
+  }
+
+  private refusal(hello: Hello): string | undefined {
+    const { nodeId } = this.options
+    const clusterId = this.options.clusterId()
+    if (this.isClosed) return `node ${nodeId} is closing`
+    if (!Number.isSafeInteger(hello.from) || hello.from < 0) return 'the header kogge-node is not a node id'
+    if (!LANES.includes(hello.lane)) return `the header kogge-lane is none of ${LANES.join(', ')}`
+    if (hello.to !== nodeId)
+      return `this is node ${nodeId}, not node ${hello.to}: check the addresses of the voters`
+    if (hello.from === nodeId) return `this is node ${nodeId} too: two nodes must not have the same node.id`
+    if (hello.clusterId !== undefined && clusterId !== undefined && hello.clusterId !== clusterId) {
+      return `node ${nodeId} belongs to cluster ${clusterId}, node ${hello.from} to cluster ${hello.clusterId}`
+    }
+    return undefined
+  }
+
+  private receive(peer: Peer, bytes: Uint8Array): void {
+    if (this.isClosed) return
+    let message: PeerMessage
+    try {
+      message = this.codec.decode(bytes)
+    } catch (error) {
+      // A newer peer may say what we do not know; a message that was lost is the protocol's daily bread.
+      this.options.logger.warn({ err: error, peer: peer.id }, 'a message from a peer cannot be read')
+      return
+    }
+    this.options.handler.onMessage(peer.id, message)
+  }
+
+  private onStanding(peer: Peer): void {
+    if (peer.connected) return
+    peer.connected = true
+    this.options.handler.onConnected(peer.id)
+  }
+
+  private onBroken(peer: Peer): void {
+    if (!peer.connected) return
+    peer.connected = false
+    this.options.handler.onDisconnected(peer.id)
+  }
+}
+
+interface Hello {
+  from: NodeId
+  to: NodeId
+  lane: Lane
+  clusterId: string | undefined
+}
+
+function readHello(metadata: grpc.Metadata): Hello {
+  const text = (key: string) => metadata.get(key)[0]?.toString()
+  return {
+    from: Number(text('kogge-node') || Number.NaN),
+    to: Number(text('kogge-to') || Number.NaN),
+    lane: text('kogge-lane') as Lane,
+    clusterId: text('kogge-cluster'),
+  }
 }

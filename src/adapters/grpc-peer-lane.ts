@@ -1,0 +1,189 @@
+import * as grpc from '@grpc/grpc-js'
+import type { Address } from '../ports/network.js'
+import type { Lane } from '../ports/peers.js'
+
+export const PEER_METHOD_PATH = '/kogge.peer.v1.Peer/Connect'
+/** Above the largest Append and snapshot chunk by far. */
+export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+/** What may wait in a lane while the connection is slower than its sender. */
+const LIMITS: Record<Lane, { messages: number; bytes: number; drop: 'oldest' | 'newest' }> = {
+  // Only the newest heartbeat means anything.
+  heartbeat: { messages: 64, bytes: 64 * 1024, drop: 'oldest' },
+  // Raft sends again what was lost at the end; what went before stays in order.
+  raft: { messages: 1024, bytes: 2 * MAX_MESSAGE_BYTES, drop: 'newest' },
+  controller: { messages: 1024, bytes: 2 * MAX_MESSAGE_BYTES, drop: 'newest' },
+}
+
+const RETRY_MIN_MS = 50
+/** A restarted peer is found within this time; a dial that is refused costs next to nothing. */
+const RETRY_MAX_MS = 100
+/** A peer that refused us (another node, another cluster) will hardly change its mind. */
+const REFUSED_RETRY_MS = 500
+/** From the first SYN to the peer's headers. The kernel alone would wait for minutes where SYNs are lost. */
+const OPEN_TIMEOUT_MS = 1000
+
+export const CHANNEL_OPTIONS: grpc.ChannelOptions = {
+  // Else all clients of one address share one connection, and heartbeats wait behind snapshots.
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.initial_reconnect_backoff_ms': RETRY_MIN_MS,
+  'grpc.max_reconnect_backoff_ms': RETRY_MAX_MS,
+  'grpc.enable_retries': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+  'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+  'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+  // For a host that vanished without a word; a process that died is noticed at once by its closed sockets.
+  'grpc.keepalive_time_ms': 2000,
+  'grpc.keepalive_timeout_ms': 3000,
+}
+
+export interface LaneEvents {
+  /** The headers of a new call, which wait for the connection. */
+  hello(lane: Lane): grpc.Metadata
+  /** The peer took the stream. */
+  opened(): void
+  /** A stream that stood broke. */
+  broke(): void
+  /** The peer answered with a refusal. */
+  refused(reason: string): void
+}
+
+/** One lane to one peer: a channel of its own with one stream, dialled again for as long as the lane is there. */
+export class PeerLane {
+  dropped = 0
+  private client: grpc.Client | undefined
+  private call: grpc.ClientDuplexStream<Uint8Array, Uint8Array> | undefined
+  private isOpen = false
+  private isBlocked = false
+  private readonly queue: Uint8Array[] = []
+  private queuedBytes = 0
+  private timer: NodeJS.Timeout | undefined
+  private retryMs = RETRY_MIN_MS
+  private isClosed = false
+
+  constructor(
+    readonly lane: Lane,
+    private readonly address: Address,
+    private readonly events: LaneEvents,
+  ) {
+    this.dial()
+  }
+
+  /** Returns whether the message was taken. */
+  send(bytes: Uint8Array): boolean {
+    if (!this.isOpen || bytes.length > MAX_MESSAGE_BYTES) return this.drop()
+    if (!this.isBlocked) {
+      this.isBlocked = !this.call!.write(bytes)
+      return true
+    }
+    const limit = LIMITS[this.lane]
+    const isFull = () => this.queue.length >= limit.messages || this.queuedBytes + bytes.length > limit.bytes
+    while (limit.drop === 'oldest' && isFull() && this.queue.length > 0) {
+      this.queuedBytes -= this.queue.shift()!.length
+      this.drop()
+    }
+    if (isFull()) return this.drop()
+    this.queue.push(bytes)
+    this.queuedBytes += bytes.length
+    return true
+  }
+
+  close(): void {
+    this.isClosed = true
+    clearTimeout(this.timer)
+    this.forgetCall()
+    this.client?.close()
+  }
+
+  private drop(): false {
+    this.dropped++
+    return false
+  }
+
+  private dial(): void {
+    this.client ??= new grpc.Client(target(this.address), grpc.credentials.createInsecure(), CHANNEL_OPTIONS)
+    const call = this.client.makeBidiStreamRequest<Uint8Array, Uint8Array>(
+      PEER_METHOD_PATH,
+      asBuffer,
+      (bytes) => bytes,
+      this.events.hello(this.lane),
+    )
+    this.call = call
+    call.on('metadata', () => {
+      if (call === this.call) this.onOpened()
+    })
+    call.on('drain', () => {
+      if (call === this.call) this.flush()
+    })
+    // Nothing is sent this way; but unread data would hold the end of the stream back.
+    call.on('data', () => undefined)
+    // 'status' follows each error and says the same.
+    call.on('error', () => undefined)
+    call.on('status', (status) => {
+      if (call === this.call) this.onEnded(status)
+    })
+    this.timer = setTimeout(() => this.onOpenTimeout(), OPEN_TIMEOUT_MS)
+  }
+
+  private onOpened(): void {
+    clearTimeout(this.timer)
+    this.isOpen = true
+    this.retryMs = RETRY_MIN_MS
+    this.events.opened()
+  }
+
+  private onEnded(status: grpc.StatusObject): void {
+    clearTimeout(this.timer)
+    const stood = this.isOpen
+    this.forgetCall()
+    if (stood) this.events.broke()
+    let delayMs = this.retryMs
+    this.retryMs = Math.min(this.retryMs * 2, RETRY_MAX_MS)
+    if (status.code === grpc.status.FAILED_PRECONDITION) {
+      delayMs = REFUSED_RETRY_MS
+      this.events.refused(status.details)
+    }
+    // The handler may have closed us.
+    if (!this.isClosed) this.timer = setTimeout(() => this.dial(), delayMs)
+  }
+
+  /** A fresh channel resolves the name anew and dials at once. */
+  private onOpenTimeout(): void {
+    this.forgetCall()
+    this.client?.close()
+    this.client = undefined
+    this.dial()
+  }
+
+  private forgetCall(): void {
+    const call = this.call
+    this.call = undefined
+    this.isOpen = false
+    this.isBlocked = false
+    this.dropped += this.queue.length
+    this.queue.length = 0
+    this.queuedBytes = 0
+    call?.cancel()
+  }
+
+  private flush(): void {
+    this.isBlocked = false
+    let sent = 0
+    while (sent < this.queue.length && !this.isBlocked) {
+      const bytes = this.queue[sent++]!
+      this.queuedBytes -= bytes.length
+      this.isBlocked = !this.call!.write(bytes)
+    }
+    this.queue.splice(0, sent)
+  }
+}
+
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** gRPC's form of an address; IPv6 in brackets. */
+export function target(address: Address): string {
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}
