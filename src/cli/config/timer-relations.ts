@@ -1,0 +1,9 @@
+/** How many times the interval must fit into the limit, so that one late heartbeat deposes nobody. */
+export const TIMER_RELATIONS = [
+  { interval: 'broker.heartbeat.interval.ms', limit: 'broker.session.timeout.ms', factor: 4 },
+  {
+    interval: 'controller.quorum.heartbeat.interval.ms',
+    limit: 'controller.quorum.election.timeout.ms',
+    factor: 5,
+  },
+] as const
