@@ -15,7 +15,7 @@ export function parseProperties(text: string): Property[] {
   for (const { content, line } of logicalLines(text)) {
     const separator = keyEnd(content)
     const rest = content.slice(separator).replace(/^[ \t\f]*[=:]?[ \t\f]*/, '')
-    properties.push({ key: unescape(content.slice(0, separator), line), value: unescape(rest, line), line })
+    properties.push({ key: unescaped(content.slice(0, separator), line), value: unescaped(rest, line), line })
   }
   return properties
 }
@@ -52,7 +52,7 @@ function keyEnd(content: string): number {
 
 const ESCAPES: Readonly<Record<string, string>> = { t: '\t', n: '\n', r: '\r', f: '\f' }
 
-function unescape(text: string, line: number): string {
+function unescaped(text: string, line: number): string {
   return text.replace(/\\(u(.{0,4})|.)/gs, (_all, escaped: string, digits: string | undefined) => {
     if (digits === undefined) return ESCAPES[escaped] ?? escaped
     if (!/^[0-9a-fA-F]{4}$/.test(digits)) {

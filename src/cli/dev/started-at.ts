@@ -7,7 +7,7 @@ const MAX_ANCESTORS = 8
 /** Milliseconds since the user's command began: since npm's own start where npm runs us, else since this process's. */
 export function elapsedSinceCommandMs(): number {
   const ownMs = process.uptime() * 1000
-  if (process.env['npm_lifecycle_event'] === undefined) return ownMs
+  if (process.env.npm_lifecycle_event === undefined) return ownMs
   const own = processStat(process.pid)
   if (own === undefined) return ownMs
   let earliest = own.startTicks
