@@ -1,0 +1,48 @@
+import { ErrorCode } from '../../wire/errors.js'
+import {
+  FindCoordinator,
+  type FindCoordinatorRequest,
+  type FindCoordinatorResponse,
+} from '../../wire/messages/find-coordinator.js'
+import type { FoundCoordinator } from '../coordinators/group-runtime.js'
+import type { ApiHandler } from '../handler.js'
+import type { BrokerServices } from '../services.js'
+
+const GROUP = 0
+
+/**
+ * FindCoordinator v0-6. Makes `__consumer_offsets` where it is missing, and answers COORDINATOR_NOT_AVAILABLE until
+ * the group's partition has a leader. v4+ several keys.
+ *
+ * Deviations: key types 1 (transaction) and 2 (share group) have no coordinator here and answer INVALID_REQUEST,
+ * which clients do not try again.
+ */
+export function findCoordinatorHandler(
+  services: BrokerServices,
+): ApiHandler<FindCoordinatorRequest, FindCoordinatorResponse> {
+  return {
+    api: FindCoordinator,
+    handle(request, context, responder) {
+      const find = (key: string): FoundCoordinator =>
+        request.keyType === GROUP
+          ? services.groups.findCoordinator(key, context.listener)
+          : notCoordinated(request.keyType)
+      if (context.apiVersion >= 4) {
+        responder.send({ coordinators: request.coordinatorKeys.map((key) => ({ key, ...find(key) })) })
+      } else {
+        responder.send(find(request.key))
+      }
+    },
+  }
+}
+
+function notCoordinated(keyType: number): FoundCoordinator {
+  const kinds: Record<number, string> = { 1: 'transactions', 2: 'share groups' }
+  return {
+    errorCode: ErrorCode.INVALID_REQUEST,
+    errorMessage: `this cluster coordinates consumer groups, not ${kinds[keyType] ?? `key type ${keyType}`}`,
+    nodeId: -1,
+    host: '',
+    port: -1,
+  }
+}
