@@ -100,6 +100,7 @@ class DescriptorFiles {
     const protos = protoRoot().toDescriptor('proto3').file as FileProto[]
     for (const proto of protos) {
       proto.name = `${proto.package.replaceAll('.', '/')}.proto`
+      for (const message of proto.messageType) qualify(message, `${proto.package}.${message.name}`)
       for (const symbol of symbolsOf(proto)) this.symbols.set(symbol, proto.name)
     }
     for (const proto of protos) {
@@ -154,6 +155,16 @@ interface MessageProto {
   field: { name: string; typeName?: string }[]
   nestedType: MessageProto[]
   enumType: { name: string }[]
+}
+
+/** protobufjs names types as they were written; grpcurl wants full names, with a leading dot. */
+function qualify(message: MessageProto, fullName: string): void {
+  const type = protoRoot().lookupType(fullName)
+  for (const [i, field] of message.field.entries()) {
+    const resolved = type.fieldsArray[i]!.resolvedType
+    if (resolved) field.typeName = resolved.fullName
+  }
+  for (const nested of message.nestedType) qualify(nested, `${fullName}.${nested.name}`)
 }
 
 function* symbolsOf(file: FileProto): Iterable<string> {
