@@ -1,5 +1,6 @@
 import type { Command, Invocation } from '../command.js'
 import { loadConfigFile } from '../config/file.js'
+import { ENVIRONMENT_PREFIX } from '../config/settings.js'
 import { CliError, ExitCode, usageError } from '../errors.js'
 import { note } from '../output.js'
 
@@ -13,7 +14,11 @@ export const command: Command = {
   synopsis: '--config <server.properties> [options]',
   positionals: [0, 0],
   options: {
-    config: { type: 'string', placeholder: 'file', help: "The node's server.properties." },
+    config: {
+      type: 'string',
+      placeholder: 'file',
+      help: "The node's server.properties; may be left out where KOGGE_* or --override give every key.",
+    },
     override: {
       type: 'string',
       multiple: true,
@@ -46,10 +51,14 @@ async function run(invocation: Invocation): Promise<void> {
 
 async function runNode(invocation: Invocation, withParent: boolean): Promise<void> {
   const file = invocation.text('config')
-  if (file === undefined) throw invocation.usage('kogge start needs --config with a server.properties.')
+  const overrides = invocation.texts('override')
+  const fromEnvironment = Object.keys(process.env).some((name) => name.startsWith(ENVIRONMENT_PREFIX))
+  if (file === undefined && overrides.length === 0 && !fromEnvironment) {
+    throw invocation.usage('kogge start needs --config with a server.properties.')
+  }
   const level = invocation.text('log-level') ?? 'warn'
   if (!LEVELS.includes(level)) throw usageError(`--log-level ${level}: write one of ${LEVELS.join(', ')}.`)
-  const { config, warnings } = loadConfigFile(file, invocation.texts('override'))
+  const { config, warnings } = loadConfigFile(file, overrides)
   for (const warning of warnings) note(`kogge: warning: ${warning}`)
 
   const stop = new StopRequest(withParent)

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { usageError } from '../errors.js'
 import { type LoadedConfig, loadNodeConfig } from './load.js'
 
-/** Reads server.properties, then the environment and the flags over it. @throws CliError */
-export function loadConfigFile(path: string, overrides: readonly string[]): LoadedConfig {
+/** Reads server.properties where there is one, then the environment and the flags over it. @throws CliError */
+export function loadConfigFile(path: string | undefined, overrides: readonly string[]): LoadedConfig {
   return loadNodeConfig({
-    file: { path, text: readConfigFile(path) },
+    ...(path === undefined ? {} : { file: { path, text: readConfigFile(path) } }),
     environment: process.env,
     overrides,
     workingDirectory: process.cwd(),

@@ -40,7 +40,7 @@ export function collectSettings(sources: ConfigSources): {
       if (earlier !== undefined && earlier.value !== setting.value) {
         if (earlier.key !== setting.key) throw contradictoryAlias(earlier, setting)
         warnings.push(
-          `${key} is given twice: ${setting.origin} (${setting.value}) wins over ${earlier.origin}.`,
+          `${key} is given twice: ${setting.origin} (${setting.value}) wins over ${earlier.origin} (${earlier.value}).`,
         )
       }
       seen.set(key, setting)
