@@ -19,6 +19,8 @@ export type RaftInput =
   | { type: 'readIndex'; requestId: number }
   /** The state machine folded everything up to `index` into `data`; the log keeps `keepEntries` of it as a tail. */
   | { type: 'snapshotTaken'; index: LogIndex; data: Uint8Array; keepEntries: number }
+  /** This node is about to stop: it campaigns no more. */
+  | { type: 'leave' }
   /** Nodes to replicate to beside the voters; they never count. */
   | { type: 'learners'; nodeIds: readonly NodeId[] }
 

@@ -15,8 +15,8 @@ const RAPID_RETRY_MAX_MS = 100
 /** The election deadline passed, on a voter that does not lead. */
 export function onElectionTimeout(core: RaftCore): void {
   const { role } = core
-  if (!core.isVoter) {
-    // A non-voter waits for a leader for ever; only what it believed of the old one ends.
+  if (!core.isVoter || core.isLeaving) {
+    // It waits for a leader for ever; only what it believed of the old one ends.
     if (core.leader !== undefined) becomeFollower(core, core.term, undefined, 'electionTimeout')
     core.resetElectionDeadline()
     return

@@ -44,6 +44,8 @@ export class RaftCore {
   /** The leader of this term, after a refused dial: its late messages restore nothing until `deadUntilMs`. */
   deadLeader: NodeId | undefined
   deadUntilMs = 0
+  /** About to stop: it votes and follows, and never campaigns. */
+  isLeaving = false
   /** A leader's snapshot on its way in. */
   assembly: SnapshotAssembly | undefined
   private readonly random: RaftOptions['random']

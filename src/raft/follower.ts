@@ -152,7 +152,8 @@ export function onInstallSnapshot(core: RaftCore, from: NodeId, message: Install
 
 /** Raft thesis §3.10: the old leader asks for an election at once, past pre-vote and stickiness. */
 export function onTimeoutNow(core: RaftCore): void {
-  if (core.isVoter && core.role.type !== 'leader') startElection(core, 'transfer', core.nowMs)
+  if (core.isVoter && !core.isLeaving && core.role.type !== 'leader')
+    startElection(core, 'transfer', core.nowMs)
 }
 
 /**

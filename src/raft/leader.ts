@@ -68,7 +68,7 @@ function appendEntry(core: RaftCore, leader: LeaderState, entry: Entry): void {
 
 /** A bounded queue: what would pass the limits is dropped, and may be tried again. */
 export function onPropose(core: RaftCore, input: Extract<RaftInput, { type: 'propose' }>): void {
-  const { role, limits, outbox } = core
+  const { role, outbox } = core
   const { proposalId, payloads } = input
   const drop = (reason: 'notLeader' | 'transferring' | 'busy'): void =>
     outbox.effect({ type: 'proposalDropped', proposalId, reason })
@@ -80,12 +80,7 @@ export function onPropose(core: RaftCore, input: Extract<RaftInput, { type: 'pro
     drop('transferring')
     return
   }
-  const uncommitted = core.log.lastIndex - core.commitIndex
-  let bytes = 0
-  for (const payload of payloads) bytes += payload.length
-  // A proposal larger than the limit may go alone, else it could never.
-  const tooManyBytes = role.uncommittedBytes > 0 && role.uncommittedBytes + bytes > limits.maxUncommittedBytes
-  if (uncommitted + payloads.length > limits.maxUncommittedEntries || tooManyBytes) {
+  if (!hasRoom(core, role, payloads.length)) {
     drop('busy')
     return
   }
@@ -101,6 +96,20 @@ export function onPropose(core: RaftCore, input: Extract<RaftInput, { type: 'pro
     term: core.term,
   })
   replicateToAll(core, role)
+}
+
+/** Bytes count when they are there: what passes the limit is the last to be taken, so that any size can pass. */
+function hasRoom(core: RaftCore, leader: LeaderState, entries: number): boolean {
+  const uncommitted = core.log.lastIndex - core.commitIndex
+  return (
+    uncommitted + entries <= core.limits.maxUncommittedEntries &&
+    leader.uncommittedBytes < core.limits.maxUncommittedBytes
+  )
+}
+
+/** Would a proposal of one entry be taken now? */
+export function canPropose(core: RaftCore): boolean {
+  return core.role.type === 'leader' && core.role.transfer === undefined && hasRoom(core, core.role, 1)
 }
 
 /**

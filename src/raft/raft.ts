@@ -13,6 +13,7 @@ import {
   onTimeoutNow,
 } from './follower.js'
 import {
+  canPropose,
   leaderDeadlineMs,
   maybeCommit,
   onLeaderTick,
@@ -65,6 +66,17 @@ export class RaftNode {
 
   get isLeader(): boolean {
     return this.core.role.type === 'leader'
+  }
+
+  /** A proposal of one entry would be taken now. */
+  get canPropose(): boolean {
+    return canPropose(this.core)
+  }
+
+  /** Of a leader: where its no-op lies. */
+  get firstIndexOfTerm(): LogIndex {
+    const { role } = this.core
+    return role.type === 'leader' ? role.firstIndexOfTerm : 0
   }
 
   get commitIndex(): LogIndex {
@@ -156,6 +168,9 @@ export class RaftNode {
       case 'snapshotTaken':
         this.onSnapshotTaken(input)
         return
+      case 'leave':
+        core.isLeaving = true
+        return
       case 'learners':
         core.learners.clear()
         for (const nodeId of input.nodeIds) core.learners.add(nodeId)
@@ -173,6 +188,10 @@ export class RaftNode {
   private receive(from: NodeId, message: RaftMessage): void {
     const { core } = this
     if (message.type === 'preVote') {
+      // Who leads does not ask: this node's leader was restarted, or resigned.
+      if (message.candidate.nodeId === core.leader && message.term > core.term) {
+        onPeerDead(core, message.candidate.nodeId)
+      }
       // Its term is one that may never be.
       onVoteRequest(core, message)
       return

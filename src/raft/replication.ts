@@ -131,13 +131,13 @@ export function onHeartbeatReply(
   if (progress === undefined) return
   progress.readContext = Math.max(progress.readContext, message.readContext)
   confirmReads(core, leader)
-  if (progress.isStalled()) resend(core, leader, progress)
+  if (progress.isStalled()) resend(core, progress)
   else replicate(core, progress)
   if (progress.matchIndex === core.log.lastIndex) progress.lastCaughtUpMs = core.nowMs
 }
 
 /** Two rounds of heartbeats without a step: a message or its answer was lost. */
-function resend(core: RaftCore, leader: LeaderState, progress: Progress): void {
+function resend(core: RaftCore, progress: Progress): void {
   if (progress.state === 'snapshot') {
     sendChunk(core, progress, progress.snapshot!)
     return

@@ -1,0 +1,161 @@
+import type { NodeId } from '../../lib/ids.js'
+import type { CommandContext, ControllerCommand, ControllerReply } from '../../metadata/commands.js'
+import type { Clock, Timer } from '../../ports/clock.js'
+import type { PeerMessage } from '../peer-message.js'
+import { failed } from './command-errors.js'
+
+/** What the router asks of the rest of the reactor. */
+export interface RouterEnvironment {
+  clock: Clock
+  nodeId: NodeId
+  maxPending: number
+  /** The Raft leader as far as this node knows. */
+  leader(): NodeId | undefined
+  isConnected(peer: NodeId): boolean
+  /** This node is the active controller and its log has room. */
+  canDecide(): boolean
+  decide(command: ControllerCommand, context: CommandContext, done: (reply: ControllerReply) => void): void
+  send(to: NodeId, message: PeerMessage): void
+}
+
+interface Item {
+  command: ControllerCommand
+  context: CommandContext
+  /** The broker of another node; undefined: this node's own. */
+  origin: NodeId | undefined
+  done: (reply: ControllerReply) => void
+  timer: Timer | undefined
+  settled: boolean
+  /** Where it was sent; its outcome is unknown from then on. */
+  sentTo: NodeId | undefined
+}
+
+/** A command of another node waits here no longer than this for a controller to become active. */
+const REMOTE_HOLD_MS = 5000
+
+/**
+ * Brings each command to the active controller, wherever it is: decided here, sent to the leader once, or held while
+ * there is none. No command is ever sent twice. Everything that waits is counted and has a time limit.
+ */
+export class CommandRouter {
+  private held: Item[] = []
+  private readonly sent = new Map<number, Item>()
+  private pending = 0
+  private nextRequestId = 1
+  private closed = false
+
+  constructor(private readonly environment: RouterEnvironment) {}
+
+  /** `done` is an input of its own, never called from within. */
+  submit(
+    command: ControllerCommand,
+    context: CommandContext,
+    timeoutMs: number,
+    done: (reply: ControllerReply) => void,
+  ): void {
+    const { clock } = this.environment
+    this.add(command, context, undefined, timeoutMs, (reply) => clock.endOfTurn(() => done(reply)))
+  }
+
+  /** Another node takes this one for the active controller. */
+  onCommand(from: NodeId, message: Extract<PeerMessage, { type: 'command' }>): void {
+    const { requestId, command, context } = message
+    this.add(command, context, from, REMOTE_HOLD_MS, (reply) => {
+      this.environment.send(from, { type: 'commandReply', requestId, reply })
+    })
+  }
+
+  onCommandReply(from: NodeId, message: Extract<PeerMessage, { type: 'commandReply' }>): void {
+    const item = this.sent.get(message.requestId)
+    if (item === undefined || item.sentTo !== from) return
+    this.sent.delete(message.requestId)
+    this.settle(item, message.reply)
+  }
+
+  /** The leader, a connection or the room in the log changed. */
+  onChange(): void {
+    const leader = this.environment.leader()
+    for (const [requestId, item] of this.sent) {
+      if (item.sentTo === leader && this.environment.isConnected(leader!)) continue
+      this.sent.delete(requestId)
+      this.settle(
+        item,
+        failed('notController', `node ${item.sentTo} was lost as the controller; the outcome is unknown`),
+      )
+    }
+    if (this.held.length === 0) return
+    const held = this.held
+    this.held = []
+    for (const item of held) if (!item.settled) this.route(item)
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    const items = [...this.held, ...this.sent.values()]
+    this.held = []
+    this.sent.clear()
+    for (const item of items) this.settle(item, failed('notController', 'this node is stopping'))
+  }
+
+  private add(
+    command: ControllerCommand,
+    context: CommandContext,
+    origin: NodeId | undefined,
+    timeoutMs: number,
+    done: (reply: ControllerReply) => void,
+  ): void {
+    if (this.closed) {
+      done(failed('notController', 'this node is stopping'))
+      return
+    }
+    if (this.pending >= this.environment.maxPending) {
+      done(failed('timedOut', `${this.pending} commands wait for the controller already; try again later`))
+      return
+    }
+    this.pending++
+    const item: Item = { command, context, origin, done, timer: undefined, settled: false, sentTo: undefined }
+    item.timer = this.environment.clock.after(timeoutMs, () => this.onTimeout(item, timeoutMs))
+    this.route(item)
+  }
+
+  private route(item: Item): void {
+    const { environment } = this
+    const leader = environment.leader()
+    if (leader === environment.nodeId) {
+      if (environment.canDecide()) {
+        environment.decide(item.command, item.context, (reply) => this.settle(item, reply))
+      } else this.held.push(item)
+      return
+    }
+    if (item.origin !== undefined) {
+      this.settle(item, failed('notController', `node ${environment.nodeId} is not the controller`))
+      return
+    }
+    if (leader === undefined || !environment.isConnected(leader)) {
+      this.held.push(item)
+      return
+    }
+    const requestId = this.nextRequestId++
+    item.sentTo = leader
+    this.sent.set(requestId, item)
+    const { command, context } = item
+    environment.send(leader, { type: 'command', requestId, command, context })
+  }
+
+  private onTimeout(item: Item, timeoutMs: number): void {
+    const where =
+      item.sentTo === undefined ? 'no controller was active' : `node ${item.sentTo} did not answer`
+    this.held = this.held.filter((other) => other !== item)
+    for (const [requestId, other] of this.sent) if (other === item) this.sent.delete(requestId)
+    this.settle(item, failed('timedOut', `${where} within ${timeoutMs} ms`))
+  }
+
+  private settle(item: Item, reply: ControllerReply): void {
+    if (item.settled) return
+    item.settled = true
+    item.timer?.cancel()
+    this.pending--
+    item.done(reply)
+  }
+}

@@ -1,0 +1,66 @@
+import type { NodeId } from '../../lib/ids.js'
+import type { Clock, Timer } from '../../ports/clock.js'
+
+export interface PeerWatchEvents {
+  probe(peer: NodeId, done: (result: 'open' | 'refused' | 'timeout') => void): void
+  /** A connection broke; `dead`: and nobody listens any more. */
+  onLost(peer: NodeId, dead: boolean): void
+}
+
+/**
+ * Which peers are connected, and the path from a broken connection to a death: a short grace, then a fresh dial. A
+ * refusal is the kernel's own word that no process is there; silence proves nothing.
+ */
+export class PeerWatch {
+  private readonly connected = new Set<NodeId>()
+  private readonly graces = new Map<NodeId, Timer>()
+  private readonly probing = new Set<NodeId>()
+  private closed = false
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly graceMs: number,
+    private readonly events: PeerWatchEvents,
+  ) {}
+
+  isConnected(peer: NodeId): boolean {
+    return this.connected.has(peer)
+  }
+
+  onConnected(peer: NodeId): void {
+    this.connected.add(peer)
+    this.graces.get(peer)?.cancel()
+    this.graces.delete(peer)
+  }
+
+  onDisconnected(peer: NodeId): void {
+    this.connected.delete(peer)
+    this.events.onLost(peer, false)
+    this.graces.get(peer)?.cancel()
+    this.graces.set(
+      peer,
+      this.clock.after(this.graceMs, () => {
+        this.graces.delete(peer)
+        this.probe(peer)
+      }),
+    )
+  }
+
+  /** Dials now, unless the peer is connected. */
+  probe(peer: NodeId): void {
+    if (this.closed || this.connected.has(peer) || this.probing.has(peer)) return
+    this.probing.add(peer)
+    this.events.probe(peer, (result) => {
+      this.probing.delete(peer)
+      // Connected meanwhile: another process, which will speak for itself.
+      if (this.closed || result !== 'refused' || this.connected.has(peer)) return
+      this.events.onLost(peer, true)
+    })
+  }
+
+  close(): void {
+    this.closed = true
+    for (const timer of this.graces.values()) timer.cancel()
+    this.graces.clear()
+  }
+}
