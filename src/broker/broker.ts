@@ -1,7 +1,12 @@
-import { randomUuid } from '../lib/prng.js'
 import type { NodeId, Uuid } from '../lib/ids.js'
+import { randomUuid } from '../lib/prng.js'
 import { LogManager, type LogManagerConfig } from '../log/log-manager.js'
-import { checkMetaProperties, type MetaProperties, readMetaProperties, writeMetaProperties } from '../log/meta-properties.js'
+import {
+  checkMetaProperties,
+  type MetaProperties,
+  readMetaProperties,
+  writeMetaProperties,
+} from '../log/meta-properties.js'
 import type { LogConfig } from '../log/types.js'
 import { ConfigView } from '../metadata/configs.js'
 import type { MetadataRecord } from '../metadata/records.js'
@@ -127,6 +132,11 @@ export class KoggeNode {
     return this.brokerState
   }
 
+  /** Null before `start` got so far. */
+  get startedQuorum(): QuorumControl | null {
+    return this.quorumReactor
+  }
+
   get quorum(): QuorumControl {
     if (this.quorumReactor === null) throw new Error('the quorum has not been started')
     return this.quorumReactor
@@ -161,7 +171,9 @@ export class KoggeNode {
       this.quorumReactor?.prepareStop(() => {
         this.partitions.prepareShutdown()
         this.groups.stop()
-        this.partitions.close(() => this.logs.close((error) => finish(error === null ? 'stopped' : `stopped: ${error.message}`)))
+        this.partitions.close(() =>
+          this.logs.close((error) => finish(error === null ? 'stopped' : `stopped: ${error.message}`)),
+        )
       })
     })
   }
@@ -182,7 +194,11 @@ export class KoggeNode {
       checkMetaProperties(found, { nodeId: this.config.nodeId })
       return found
     }
-    const fresh: MetaProperties = { nodeId: this.config.nodeId, clusterId: undefined, directoryId: randomUuid(random) }
+    const fresh: MetaProperties = {
+      nodeId: this.config.nodeId,
+      clusterId: undefined,
+      directoryId: randomUuid(random),
+    }
     writeMetaProperties(disk, fresh)
     return fresh
   }
@@ -212,7 +228,8 @@ export class KoggeNode {
     const createIfMissing = this.meta.clusterId === undefined
     this.ports.openStore(RAFT_DIRECTORY, { createIfMissing }, (error, store) => {
       if (error !== null && createIfMissing) started(error)
-      else if (error !== null) this.quarantineRaftLog(error.message, (fresh) => this.startQuorum(fresh.store, started))
+      else if (error !== null)
+        this.quarantineRaftLog(error.message, (fresh) => this.startQuorum(fresh.store, started))
       else this.startQuorum(store, started)
     })
   }
@@ -326,7 +343,10 @@ export class KoggeNode {
 
   private logConfigOf(topic: string): LogConfig {
     const config = this.services.configs.topic(topic)
-    return { ...config, cleanupPolicy: config.cleanupCompact ? (config.cleanupDelete ? 'compact,delete' : 'compact') : 'delete' }
+    return {
+      ...config,
+      cleanupPolicy: config.cleanupCompact ? (config.cleanupDelete ? 'compact,delete' : 'compact') : 'delete',
+    }
   }
 
   private onMetadata(change: MetadataChange): void {
@@ -341,7 +361,12 @@ export class KoggeNode {
 
   /** Requests are served once this broker has seen its own registration: its picture of the cluster is no older than itself. */
   private followRegistration(): void {
-    if (this.lifecycle === null || this.brokerState === 'stopped' || this.brokerState === 'controlledShutdown') return
+    if (
+      this.lifecycle === null ||
+      this.brokerState === 'stopped' ||
+      this.brokerState === 'controlledShutdown'
+    )
+      return
     this.brokerState = this.lifecycle.isUnfenced() ? 'running' : 'fenced'
     if (this.serverOpen || !this.lifecycle.isRegistered()) return
     this.serverOpen = true

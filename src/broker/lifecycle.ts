@@ -156,7 +156,10 @@ export class BrokerLifecycle {
   private onHeartbeatFailure(reply: ControllerReply): void {
     const { errorCode, errorMessage } = failureOf(reply)
     if (errorCode === ErrorCode.STALE_BROKER_EPOCH || errorCode === ErrorCode.BROKER_ID_NOT_REGISTERED) {
-      this.options.logger.warn({ brokerEpoch: this.registeredEpoch }, 'the controller knows another registration: registering anew')
+      this.options.logger.warn(
+        { brokerEpoch: this.registeredEpoch },
+        'the controller knows another registration: registering anew',
+      )
       if (this.phase === 'shuttingDown') this.onShutDownAllowed?.()
       else this.register()
       return
@@ -202,5 +205,8 @@ export interface LifecycleOptions {
 
 function failureOf(reply: ControllerReply): { errorCode: number; errorMessage: string } {
   const failure = reply as { errorCode?: number; errorMessage?: string }
-  return { errorCode: failure.errorCode ?? ErrorCode.UNKNOWN_SERVER_ERROR, errorMessage: failure.errorMessage ?? '' }
+  return {
+    errorCode: failure.errorCode ?? ErrorCode.UNKNOWN_SERVER_ERROR,
+    errorMessage: failure.errorMessage ?? '',
+  }
 }

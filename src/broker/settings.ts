@@ -13,7 +13,7 @@ export function limitsOf(configs: ConfigView): ServerLimits {
     maxUnsentBytes: 64 * 1024 * 1024,
     maxConnections: configs.int('max.connections'),
     maxConnectionsPerIp: configs.int('max.connections.per.ip'),
-    maxIdleMs: Number(configs.bigint('connections.max.idle.ms')),
+    maxIdleMs: idleMs(Number(configs.bigint('connections.max.idle.ms'))),
   }
 }
 
@@ -36,4 +36,9 @@ export function quorumSettingsOf(configs: ConfigView): Partial<QuorumSettings> {
     },
     snapshotBytes: Number(configs.bigint('metadata.log.max.record.bytes.between.snapshots')),
   }
+}
+
+/** Kafka: a negative value means never. */
+function idleMs(configured: number): number {
+  return configured < 0 ? Number.MAX_SAFE_INTEGER : configured
 }

@@ -88,6 +88,13 @@ export class SimDisk implements Disk {
     return image
   }
 
+  /** Bytes of a file that survive the worst power cut; -1 where its name does not. */
+  durableSize(path: string): number {
+    let at: Directory | Inode | undefined = this.root
+    for (const part of parts(path)) at = at instanceof Inode ? undefined : at?.durable.get(part)
+    return at instanceof Inode ? at.durableLength : -1
+  }
+
   /** Everything is lost: a wiped disk. */
   wipe(): void {
     this.generation++

@@ -48,6 +48,10 @@ export class Inode {
     return this.layers.length > 1 || this.top.dirty.size > 0 || this.top.base.length !== this.top.size
   }
 
+  get durableLength(): number {
+    return this.layers[0]!.base.length
+  }
+
   read(position: number, length: number): Uint8Array {
     const top = this.top
     return top.content.slice(position, Math.max(position, Math.min(top.size, position + length)))

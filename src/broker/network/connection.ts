@@ -1,8 +1,8 @@
-import type { ByteStream, StreamHandler } from '../../ports/network.js'
 import type { Logger } from '../../ports/logger.js'
+import type { ByteStream, StreamHandler } from '../../ports/network.js'
 import type { RequestContext, Responder } from '../handler.js'
-import { FrameError, FrameReader } from './frame-reader.js'
 import type { RequestDispatcher } from './dispatcher.js'
+import { FrameError, FrameReader } from './frame-reader.js'
 
 export interface ConnectionLimits {
   /** `socket.request.max.bytes`. */
@@ -82,7 +82,10 @@ export class Connection implements StreamHandler {
   /** Closes with one line in the log. */
   fail(reason: string): void {
     if (this.closed) return
-    this.host.logger.warn({ connection: this.id, client: this.remoteHost, listener: this.host.listener }, `connection closed: ${reason}`)
+    this.host.logger.warn(
+      { connection: this.id, client: this.remoteHost, listener: this.host.listener },
+      `connection closed: ${reason}`,
+    )
     this.close()
   }
 
@@ -135,12 +138,18 @@ export class Connection implements StreamHandler {
     const problem = this.host.dispatcher.dispatch(frame, {
       answer: (chunks) => this.settle(slot, chunks),
       close: (reason) => this.fail(reason),
-      context: (apiVersion, correlationId, clientId) => this.contextOf(slot, apiVersion, correlationId, clientId),
+      context: (apiVersion, correlationId, clientId) =>
+        this.contextOf(slot, apiVersion, correlationId, clientId),
     })
     if (problem !== null) this.fail(problem)
   }
 
-  private contextOf(slot: Slot, apiVersion: number, correlationId: number, clientId: string | null): RequestContext {
+  private contextOf(
+    slot: Slot,
+    apiVersion: number,
+    correlationId: number,
+    clientId: string | null,
+  ): RequestContext {
     return {
       apiVersion,
       correlationId,

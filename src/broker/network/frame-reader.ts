@@ -22,7 +22,9 @@ export class FrameReader {
     if (this.buffered < 4) return null
     const length = this.peekLength()
     if (length < MIN_FRAME_BYTES || length > this.maxFrameBytes) {
-      throw new FrameError(`a frame of ${length} bytes is outside [${MIN_FRAME_BYTES}, ${this.maxFrameBytes}]`)
+      throw new FrameError(
+        `a frame of ${length} bytes is outside [${MIN_FRAME_BYTES}, ${this.maxFrameBytes}]`,
+      )
     }
     if (this.buffered < 4 + length) return null
     this.skip(4)

@@ -88,7 +88,8 @@ export class KafkaServer {
           ? `max.connections.per.ip (${limits.maxConnectionsPerIp}) is reached`
           : null
     if (refusal !== null || this.closed) {
-      if (refusal !== null) logger.warn({ client: host, listener: config.name }, `connection refused: ${refusal}`)
+      if (refusal !== null)
+        logger.warn({ client: host, listener: config.name }, `connection refused: ${refusal}`)
       stream.destroy()
       return { onData: ignore, onClose: ignore }
     }
