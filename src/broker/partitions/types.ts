@@ -16,7 +16,14 @@ export type PartitionServices = Pick<
   | 'metadata'
   | 'configs'
   | 'brokerEpoch'
-> & { readonly logs: LogManager }
+> & {
+  readonly logs: Pick<
+    LogManager,
+    'get' | 'getOrCreate' | 'delete' | 'logs' | 'checkpointedHighWatermark' | 'quarantined' | 'isOffline'
+  >
+  /** A follower's connection to this leader broke: its process may have died (MetadataCache's suspects). */
+  readonly onLeaderLost?: (leader: NodeId) => void
+}
 
 export interface AppendOptions {
   requiredAcks: -1 | 0 | 1

@@ -1,0 +1,192 @@
+import type { BrokerEpoch, NodeId } from '../../lib/ids.js'
+import { ErrorCode } from '../../wire/errors.js'
+import type { FetchPartition, FetchSession } from './fetch-sessions.js'
+import type { Partition, ReadWaiter } from './partition.js'
+import { failedRead, type PartitionRead, readForFetch } from './partition-reads.js'
+
+export interface FetchTaskOptions {
+  readonly maxWaitMs: number
+  readonly minBytes: number
+  readonly maxBytes: number
+  readonly usesTopicIds: boolean
+  readonly session: FetchSession | null
+  /** Only what changed since the session's last answer. */
+  readonly isIncremental: boolean
+  /** Without a session. */
+  readonly partitions: readonly FetchPartition[]
+  /** null: a client. */
+  readonly replica: { readonly id: NodeId; readonly epoch: BrokerEpoch } | null
+}
+
+/** What a fetch needs of its node. */
+export interface FetchTaskHost {
+  find(asked: FetchPartition, usesTopicIds: boolean): { partition: Partition } | { errorCode: number }
+  endOfTurn(input: () => void): void
+  deadline(delayMs: number, input: () => void): () => void
+  /** False where too many fetches wait already. */
+  mayWait(): boolean
+  onWaiting(task: FetchTask, isWaiting: boolean): void
+}
+
+export interface FetchAnswer {
+  readonly asked: FetchPartition
+  readonly read: PartitionRead
+}
+
+/** One Fetch: reads, waits until there is enough or its time is up, answers once. */
+export class FetchTask implements ReadWaiter {
+  private readonly watched = new Set<Partition>()
+  private cancelDeadline: (() => void) | null = null
+  private isQueued = false
+  private isDone = false
+
+  constructor(
+    private readonly host: FetchTaskHost,
+    private readonly options: FetchTaskOptions,
+    private readonly answer: (answers: readonly FetchAnswer[]) => void,
+  ) {}
+
+  start(): void {
+    const { options, host } = this
+    if (options.replica !== null) this.reportProgress()
+    if (this.tryAnswer(options.maxWaitMs <= 0 || !host.mayWait())) return
+    this.wait()
+  }
+
+  /** Something that it reads moved: looked at when the turn is over, so that one answer takes all that it brought. */
+  onReadable(): void {
+    if (this.isQueued || this.isDone) return
+    this.isQueued = true
+    this.host.endOfTurn(() => {
+      this.isQueued = false
+      if (!this.isDone) this.tryAnswer(false)
+    })
+  }
+
+  /** A newer request of the session is here, or the broker stops: answers with what there is. */
+  answerNow(): void {
+    if (!this.isDone) this.tryAnswer(true)
+  }
+
+  /** The connection is gone. */
+  cancel(): void {
+    if (!this.isDone) this.finish()
+  }
+
+  private get partitions(): Iterable<FetchPartition> {
+    return this.options.session?.partitions.values() ?? this.options.partitions
+  }
+
+  private wait(): void {
+    const { host, options } = this
+    for (const asked of this.partitions) {
+      const found = host.find(asked, options.usesTopicIds)
+      if ('errorCode' in found) continue
+      this.watched.add(found.partition)
+      found.partition.addReader(this, options.replica !== null)
+    }
+    this.cancelDeadline = host.deadline(options.maxWaitMs, () => this.answerNow())
+    if (options.session !== null) options.session.answerEarlier = () => this.answerNow()
+    host.onWaiting(this, true)
+  }
+
+  /** A replica's offsets promise durability, those that its session repeats too. */
+  private reportProgress(): void {
+    const { host, options } = this
+    const replica = options.replica!
+    for (const asked of this.partitions) {
+      if (asked.awaitsReplica) continue
+      const found = host.find(asked, options.usesTopicIds)
+      if ('errorCode' in found || asked.currentLeaderEpoch !== found.partition.leaderEpoch) continue
+      if (!this.isPlausible(asked, found.partition)) continue
+      found.partition.onReplicaFetch(replica.id, asked.fetchOffset, asked.logStartOffset, replica.epoch)
+    }
+  }
+
+  /** An offset counts once the replica's log is known to agree with ours up to there. */
+  private isPlausible(asked: FetchPartition, partition: Partition): boolean {
+    if (partition.leading === undefined) return false
+    const read = readForFetch(partition, { ...asked, isReplica: true, maxBytes: 0, minOneBatch: false })
+    return read.errorCode === ErrorCode.NONE && read.diverging === null
+  }
+
+  private tryAnswer(mustAnswer: boolean): boolean {
+    const answers: FetchAnswer[] = []
+    let bytes = 0
+    let isUrgent = mustAnswer
+    let isEmpty = true
+    for (const asked of this.partitions) {
+      isEmpty = false
+      if (asked.awaitsReplica) continue
+      const read = this.read(asked, this.options.maxBytes - bytes, bytes === 0)
+      bytes += read.byteLength
+      if (read.errorCode !== ErrorCode.NONE || read.diverging !== null) isUrgent = true
+      answers.push({ asked, read })
+    }
+    // A replica's session may be empty for the moment; a client that asks for nothing is answered at once.
+    if (isEmpty && this.options.replica === null) isUrgent = true
+    if (!isUrgent && bytes < this.options.minBytes) return false
+    this.finish()
+    this.answer(this.settle(answers))
+    return true
+  }
+
+  private read(asked: FetchPartition, maxBytes: number, minOneBatch: boolean): PartitionRead {
+    const { host, options } = this
+    const found = host.find(asked, options.usesTopicIds)
+    if ('errorCode' in found) return failedRead(found.errorCode)
+    const { replica } = options
+    if (replica !== null && found.partition.leading !== undefined) {
+      if (found.partition.leading.replica(replica.id) === undefined) {
+        return failedRead(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+      }
+    }
+    return readForFetch(found.partition, {
+      fetchOffset: asked.fetchOffset,
+      currentLeaderEpoch: asked.currentLeaderEpoch,
+      lastFetchedEpoch: asked.lastFetchedEpoch,
+      isReplica: replica !== null,
+      maxBytes: Math.min(asked.maxBytes, maxBytes),
+      minOneBatch,
+    })
+  }
+
+  /** Notes in the session what is being told, and leaves out what it was told before. */
+  private settle(answers: readonly FetchAnswer[]): readonly FetchAnswer[] {
+    const { session, isIncremental, replica, usesTopicIds } = this.options
+    if (session === null) return answers
+    const told: FetchAnswer[] = []
+    for (const answer of answers) {
+      const { asked, read } = answer
+      const isEvent = read.byteLength > 0 || read.errorCode !== ErrorCode.NONE || read.diverging !== null
+      const isChanged =
+        read.highWatermark !== asked.sentHighWatermark || read.logStartOffset !== asked.sentLogStartOffset
+      if (isIncremental && !isEvent && !isChanged) continue
+      asked.sentHighWatermark = read.highWatermark
+      asked.sentLogStartOffset = read.logStartOffset
+      asked.awaitsReplica = replica !== null && isEvent
+      if (read.byteLength > 0) serveLast(session, asked, usesTopicIds)
+      told.push(answer)
+    }
+    return told
+  }
+
+  private finish(): void {
+    this.isDone = true
+    for (const partition of this.watched) partition.removeReader(this)
+    this.watched.clear()
+    if (this.cancelDeadline === null) return
+    this.cancelDeadline()
+    this.cancelDeadline = null
+    if (this.options.session !== null) this.options.session.answerEarlier = null
+    this.host.onWaiting(this, false)
+  }
+}
+
+/** Fairness: whoever got something is read last the next time. */
+function serveLast(session: FetchSession, asked: FetchPartition, usesTopicIds: boolean): void {
+  const key = `${usesTopicIds ? asked.topicId : asked.topic}:${asked.partitionId}`
+  if (session.partitions.get(key) !== asked) return
+  session.partitions.delete(key)
+  session.partitions.set(key, asked)
+}

@@ -1,0 +1,109 @@
+import type { Uuid } from '../../lib/ids.js'
+import type { AlterPartition, AlterPartitionResult, ControllerReply } from '../../metadata/commands.js'
+import type { IsrProposal } from '../../partition/isr.js'
+import type { ProposalResult } from '../../partition/leader-state.js'
+import { ErrorCode } from '../../wire/errors.js'
+import type { Partition } from './partition.js'
+import type { PartitionServices } from './types.js'
+
+const REQUEST_TIMEOUT_MS = 5_000
+
+interface Queued {
+  readonly partition: Partition
+  readonly proposal: IsrProposal
+}
+
+/** Carries the leaders' ISR proposals to the controller (KIP-497): those of one turn in one command. */
+export class IsrUpdates {
+  private queued: Queued[] = []
+  private isClosed = false
+
+  constructor(private readonly services: PartitionServices) {}
+
+  propose(partition: Partition, proposal: IsrProposal): void {
+    this.queued.push({ partition, proposal })
+    if (this.queued.length === 1) this.services.clock.endOfTurn(() => this.send())
+  }
+
+  close(): void {
+    this.isClosed = true
+    this.queued = []
+  }
+
+  private send(): void {
+    const batch = this.queued
+    this.queued = []
+    if (batch.length === 0 || this.isClosed) return
+    const { quorum, config } = this.services
+    quorum.submit(
+      {
+        type: 'alterPartitions',
+        brokerId: config.nodeId,
+        brokerEpoch: this.services.brokerEpoch(),
+        partitions: batch.map((queued) => this.describe(queued)),
+      },
+      { principal: `Broker:${config.nodeId}`, clientId: '', clientAddress: '', listener: '' },
+      REQUEST_TIMEOUT_MS,
+      (reply) => {
+        if (!this.isClosed) settle(batch, reply)
+      },
+    )
+  }
+
+  private describe({ partition, proposal }: Queued): AlterPartition {
+    return {
+      topicId: partition.topicId,
+      partitionId: partition.partitionId,
+      leaderEpoch: proposal.leaderEpoch,
+      partitionEpoch: proposal.partitionEpoch,
+      newIsr: proposal.newIsr.map((id) => ({ brokerId: id, brokerEpoch: this.brokerEpochOf(partition, id) })),
+      leaderRecovering: false,
+    }
+  }
+
+  /** The registration that fetched; of one that has not fetched yet, the one that the image knows (KIP-903). */
+  private brokerEpochOf(partition: Partition, id: number): number {
+    if (id === this.services.config.nodeId) return this.services.brokerEpoch()
+    const fetched = partition.leading?.replica(id)?.brokerEpoch ?? -1
+    return fetched >= 0 ? fetched : (this.services.metadata.image.brokers.get(id)?.epoch ?? -1)
+  }
+}
+
+function settle(batch: readonly Queued[], reply: ControllerReply): void {
+  const results = new Map<string, AlterPartitionResult>()
+  if (reply.type === 'alterPartitions' && reply.errorCode === ErrorCode.NONE) {
+    for (const result of reply.partitions) results.set(keyOf(result.topicId, result.partitionId), result)
+  }
+  for (const { partition, proposal } of batch) {
+    const result = results.get(keyOf(partition.topicId, partition.partitionId))
+    partition.onProposalResult(proposal, result === undefined ? { type: 'retry' } : outcomeOf(result))
+  }
+}
+
+function outcomeOf(result: AlterPartitionResult): ProposalResult {
+  switch (result.errorCode) {
+    case ErrorCode.NONE:
+      return {
+        type: 'accepted',
+        isr: result.isr,
+        leaderEpoch: result.leaderEpoch,
+        partitionEpoch: result.partitionEpoch,
+      }
+    case ErrorCode.INELIGIBLE_REPLICA:
+    case ErrorCode.OPERATION_NOT_ATTEMPTED:
+      return { type: 'rejected' }
+    case ErrorCode.FENCED_LEADER_EPOCH:
+    case ErrorCode.NEW_LEADER_ELECTED:
+    case ErrorCode.INVALID_UPDATE_VERSION:
+    case ErrorCode.INVALID_REQUEST:
+    case ErrorCode.UNKNOWN_TOPIC_ID:
+    case ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+      return { type: 'superseded' }
+    default:
+      return { type: 'retry' }
+  }
+}
+
+function keyOf(topicId: Uuid, partitionId: number): string {
+  return `${topicId}:${partitionId}`
+}

@@ -1,0 +1,28 @@
+import type { NodeId } from '../../lib/ids.js'
+import type { ConfigView } from '../../metadata/configs.js'
+import type { IsrProposal } from '../../partition/isr.js'
+import type { Eligibility } from '../../partition/leader-state.js'
+import type { Clock } from '../../ports/clock.js'
+import type { Logger } from '../../ports/logger.js'
+import type { Deadlines } from './deadlines.js'
+import type { Partition } from './partition.js'
+
+/** What all partitions of a node share. */
+export interface PartitionContext {
+  readonly nodeId: NodeId
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly configs: Pick<ConfigView, 'topic'>
+  readonly deadlines: Deadlines
+  /** `replica.lag.time.max.ms`. */
+  readonly lagTimeMaxMs: number
+  /** `producer.id.expiration.ms`. */
+  readonly producerExpirationMs: number
+  readonly eligibility: Eligibility
+  /** Carries it to the controller; `Partition.onProposalResult` follows. */
+  proposeIsr(partition: Partition, proposal: IsrProposal): void
+  /** The leader that the image names now, for the hint of KIP-951. */
+  currentLeader(partition: Partition): { leaderId: NodeId; leaderEpoch: number }
+  /** An fsync failed: nothing of the directory may be trusted. */
+  onDiskFailure(error: Error): void
+}

@@ -1,0 +1,54 @@
+import type { NodeId, Uuid } from '../../lib/ids.js'
+import type { QuarantinedLog } from '../../log/log-manager.js'
+import type { PartitionImage, TopicImage } from '../../metadata/image.js'
+
+/**
+ * Replicas whose log was found damaged and set aside. One may neither lead nor count as in sync, so it stays away
+ * until the controller has taken it out of the ISR and the ELR; then it begins anew as an empty follower.
+ */
+export class Quarantine {
+  private readonly damaged: QuarantinedLog[] = []
+
+  constructor(private readonly nodeId: NodeId) {}
+
+  add(log: QuarantinedLog): void {
+    if (!this.damaged.some((known) => known.directory === log.directory)) this.damaged.push({ ...log })
+  }
+
+  has(topicId: Uuid, topic: string, partitionId: number): boolean {
+    return this.damaged.some((log) => matches(log, topicId, topic, partitionId))
+  }
+
+  /** A replica that is in neither set and does not lead has nothing left to lose. */
+  onImage(topic: TopicImage, partitionId: number, image: PartitionImage): void {
+    if (image.isr.includes(this.nodeId) || image.elr.includes(this.nodeId) || image.leader === this.nodeId) {
+      // A directory that no longer tells its topic's id: the name has to do, and the image knows the id.
+      for (const log of this.damaged) {
+        if (matches(log, topic.id, topic.name, partitionId)) log.topicId ??= topic.id
+      }
+      return
+    }
+    this.drop((log) => matches(log, topic.id, topic.name, partitionId))
+  }
+
+  forgetTopic(topicId: Uuid): void {
+    this.drop((log) => log.topicId === topicId)
+  }
+
+  list(): { topicId: Uuid; partitionId: number }[] {
+    return this.damaged.flatMap((log) =>
+      log.topicId === undefined ? [] : [{ topicId: log.topicId, partitionId: log.partition }],
+    )
+  }
+
+  private drop(isOver: (log: QuarantinedLog) => boolean): void {
+    for (let index = this.damaged.length - 1; index >= 0; index--) {
+      if (isOver(this.damaged[index]!)) this.damaged.splice(index, 1)
+    }
+  }
+}
+
+function matches(log: QuarantinedLog, topicId: Uuid, topic: string, partitionId: number): boolean {
+  if (log.partition !== partitionId) return false
+  return log.topicId === undefined ? log.topic === topic : log.topicId === topicId
+}

@@ -1,0 +1,355 @@
+import type { BrokerEpoch, LeaderEpoch, NodeId, Offset, Uuid } from '../../lib/ids.js'
+import { randomFloat } from '../../lib/prng.js'
+import type { Clock } from '../../ports/clock.js'
+import type { Logger } from '../../ports/logger.js'
+import type { Address, Dialer } from '../../ports/network.js'
+import type { Random } from '../../ports/random.js'
+import { ErrorCode, errorName } from '../../wire/errors.js'
+import { type FetchRequestBody, type FetchResponseBody, LeaderConnection } from './leader-connection.js'
+import type { Partition } from './partition.js'
+
+/** What the fetchers of a node share. Milliseconds and bytes. */
+export interface FetcherHost {
+  readonly nodeId: NodeId
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly dialer: Dialer
+  readonly limits: {
+    maxWaitMs: number
+    minBytes: number
+    maxBytes: number
+    partitionMaxBytes: number
+    socketTimeoutMs: number
+    maxFrameBytes: number
+  }
+  brokerEpoch(): BrokerEpoch
+  /** undefined: the leader is not registered. */
+  addressOf(leader: NodeId): Address | undefined
+  /** A connection that stood broke: its process may have died. */
+  onLeaderLost(leader: NodeId): void
+}
+
+/**
+ * ready: to be named in the next request; asked: the session fetches it; busy: what came is being made durable, or a
+ * failure is waited out. Only `ready` and `asked` promise the leader that all below the offset is fsynced.
+ */
+type FetchState = 'ready' | 'asked' | 'busy'
+
+interface Fetched {
+  readonly partition: Partition
+  readonly leaderEpoch: LeaderEpoch
+  state: FetchState
+  /** The offset that the session holds, and the request that set it: older answers say nothing about it. */
+  askedOffset: Offset
+  askedIn: number
+  failures: number
+}
+
+/** The leader answers a waiting request as soon as a newer one of its session comes, so two are enough. */
+const MAX_IN_FLIGHT = 2
+const RETRY_MIN_MS = 50
+const RETRY_MAX_MS = 500
+
+type PartitionAnswer = FetchResponseBody['responses'][number]['partitions'][number]
+
+/**
+ * Follows one leader: a single connection and fetch session for all partitions that it leads (KIP-227). Partitions
+ * do not wait for each other's disk: while one is made durable the rest is fetched on, and when it is done a further
+ * request names it at once, on top of the one that still waits.
+ */
+export class ReplicaFetcher {
+  private readonly partitions = new Map<string, Fetched>()
+  private readonly forgotten = new Map<string, { topicId: Uuid; partitionId: number }>()
+  private connection: LeaderConnection | null = null
+  private dialled: Address | null = null
+  private sessionId = 0
+  private sessionEpoch = 0
+  private sent = 0
+  private answered = 0
+  private failures = 0
+  private isSendQueued = false
+  private isRetrying = false
+  private isClosed = false
+
+  constructor(
+    readonly leader: NodeId,
+    private readonly host: FetcherHost,
+  ) {}
+
+  get size(): number {
+    return this.partitions.size
+  }
+
+  /** Fetches this follower under its present leader epoch; replaces what was known of it. */
+  add(partition: Partition): void {
+    const key = keyOf(partition.topicId, partition.partitionId)
+    const entry: Fetched = {
+      partition,
+      leaderEpoch: partition.leaderEpoch,
+      state: 'busy',
+      askedOffset: -1,
+      askedIn: -1,
+      failures: 0,
+    }
+    this.partitions.set(key, entry)
+    this.forgotten.delete(key)
+    // A fetch promises durability, also of what an earlier leader had sent.
+    if (partition.log.durableEndOffset >= partition.log.logEndOffset) this.makeReady(entry)
+    else partition.syncFollower(() => this.makeReady(entry))
+  }
+
+  remove(partition: Partition): void {
+    const key = keyOf(partition.topicId, partition.partitionId)
+    if (!this.partitions.delete(key) || this.sessionId === 0) return
+    this.forgotten.set(key, { topicId: partition.topicId, partitionId: partition.partitionId })
+    this.queueSend()
+  }
+
+  /** The image was told where the leader listens: another place than the one that is connected ends the connection. */
+  onAddress(address: Address | undefined): void {
+    const { dialled } = this
+    if (address === undefined || dialled === null || this.connection === null) {
+      this.queueSend()
+      return
+    }
+    if (address.host === dialled.host && address.port === dialled.port) return
+    this.connection.close()
+    this.onLost('the leader listens elsewhere now')
+  }
+
+  close(): void {
+    this.isClosed = true
+    this.partitions.clear()
+    this.connection?.close()
+    this.connection = null
+  }
+
+  private makeReady(entry: Fetched): void {
+    if (this.isCurrent(entry)) {
+      entry.state = 'ready'
+      this.queueSend()
+    }
+  }
+
+  private isCurrent(entry: Fetched): boolean {
+    const { partition } = entry
+    return this.partitions.get(keyOf(partition.topicId, partition.partitionId)) === entry
+  }
+
+  /** What one turn made ready goes into one request. */
+  private queueSend(): void {
+    if (this.isSendQueued || this.isClosed) return
+    this.isSendQueued = true
+    this.host.clock.endOfTurn(() => {
+      this.isSendQueued = false
+      if (!this.isClosed) this.send()
+    })
+  }
+
+  private send(): void {
+    if (this.connection === null) {
+      if (!this.isRetrying && this.partitions.size > 0) this.connect()
+      return
+    }
+    const { connection } = this
+    if (!connection.isOpen) return
+    // Until the first answer the session has no id, so nothing can be put on top of it.
+    if (connection.inFlight >= (this.sessionId === 0 ? 1 : MAX_IN_FLIGHT)) return
+    const named = [...this.partitions.values()].filter((entry) => entry.state === 'ready')
+    if (connection.inFlight > 0 && named.length === 0 && this.forgotten.size === 0) return
+    if (this.partitions.size === 0 && this.forgotten.size === 0) return
+    if (this.sessionId === 0 && named.length === 0) return
+    const requestId = this.sent
+    this.sent += 1
+    for (const entry of named) {
+      entry.state = 'asked'
+      entry.askedOffset = entry.partition.log.logEndOffset
+      entry.askedIn = requestId
+    }
+    connection.send(this.request(named))
+    if (this.sessionId !== 0)
+      this.sessionEpoch = this.sessionEpoch === 0x7fff_ffff ? 1 : this.sessionEpoch + 1
+    this.forgotten.clear()
+  }
+
+  private request(named: readonly Fetched[]): FetchRequestBody {
+    const { limits } = this.host
+    return {
+      replicaState: { replicaId: this.host.nodeId, replicaEpoch: this.host.brokerEpoch() },
+      maxWaitMs: limits.maxWaitMs,
+      minBytes: limits.minBytes,
+      maxBytes: limits.maxBytes,
+      sessionId: this.sessionId,
+      sessionEpoch: this.sessionEpoch,
+      topics: byTopic(named, (entry) => entry.partition).map(([topicId, entries]) => ({
+        topicId,
+        partitions: entries.map((entry) => ({
+          partition: entry.partition.partitionId,
+          currentLeaderEpoch: entry.leaderEpoch,
+          fetchOffset: entry.askedOffset,
+          lastFetchedEpoch: entry.partition.log.latestEpoch,
+          logStartOffset: entry.partition.log.logStartOffset,
+          partitionMaxBytes: limits.partitionMaxBytes,
+        })),
+      })),
+      forgottenTopicsData: byTopic([...this.forgotten.values()], (one) => one).map(([topicId, ones]) => ({
+        topicId,
+        partitions: ones.map((one) => one.partitionId),
+      })),
+    }
+  }
+
+  private connect(): void {
+    const address = this.host.addressOf(this.leader)
+    if (address === undefined) {
+      this.retryLater()
+      return
+    }
+    const { clock, limits, nodeId, dialer } = this.host
+    const connection = new LeaderConnection(
+      {
+        clock,
+        clientId: `replica-${nodeId}`,
+        maxFrameBytes: limits.maxFrameBytes,
+        timeoutMs: limits.socketTimeoutMs,
+      },
+      {
+        onOpen: () => this.queueSend(),
+        onAnswer: (body) => this.onAnswer(body),
+        onLost: (reason) => this.onLost(reason),
+      },
+    )
+    this.connection = connection
+    this.dialled = address
+    this.sessionId = 0
+    this.sessionEpoch = 0
+    this.answered = this.sent
+    connection.dial(dialer, address)
+  }
+
+  private onLost(reason: string): void {
+    const stood = this.connection?.isOpen === true || this.failures === 0
+    this.connection = null
+    this.sessionId = 0
+    this.sessionEpoch = 0
+    this.forgotten.clear()
+    for (const entry of this.partitions.values()) if (entry.state === 'asked') entry.state = 'ready'
+    if (this.isClosed) return
+    this.host.logger.debug({ leader: this.leader, reason }, 'the connection to the leader is lost')
+    if (stood) this.host.onLeaderLost(this.leader)
+    this.retryLater()
+  }
+
+  private retryLater(): void {
+    if (this.isRetrying || this.isClosed) return
+    this.isRetrying = true
+    this.host.clock.after(this.backOffMs(this.failures), () => {
+      this.isRetrying = false
+      this.queueSend()
+    })
+    this.failures += 1
+  }
+
+  /** 50 to 500 ms, doubling, with a seeded jitter of a quarter. */
+  private backOffMs(failures: number): number {
+    const base = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 10))
+    return base * (0.75 + 0.25 * randomFloat(this.host.random))
+  }
+
+  private onAnswer(body: FetchResponseBody): void {
+    const requestId = this.answered
+    this.answered += 1
+    if (body.errorCode !== ErrorCode.NONE) {
+      this.connection?.close()
+      this.onLost(`the leader answered ${errorName(body.errorCode)}`)
+      return
+    }
+    this.failures = 0
+    const isNewSession = this.sessionId === 0
+    if (isNewSession && body.sessionId !== 0) {
+      this.sessionId = body.sessionId
+      this.sessionEpoch = 1
+    }
+    for (const topic of body.responses) {
+      for (const answer of topic.partitions) {
+        const entry = this.partitions.get(keyOf(topic.topicId, answer.partitionIndex))
+        if (entry !== undefined && entry.state === 'asked' && entry.askedIn <= requestId) {
+          this.onPartitionAnswer(entry, answer)
+        }
+      }
+    }
+    // The leader has no room for a session: each request names all.
+    if (this.sessionId === 0) {
+      for (const entry of this.partitions.values()) if (entry.state === 'asked') entry.state = 'ready'
+    }
+    this.queueSend()
+  }
+
+  private onPartitionAnswer(entry: Fetched, answer: PartitionAnswer): void {
+    const { partition, leaderEpoch } = entry
+    if (answer.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) {
+      this.makeDurable(entry, partition.restartAt(Math.max(0, answer.logStartOffset), leaderEpoch))
+      return
+    }
+    if (answer.errorCode !== ErrorCode.NONE) {
+      this.backOff(entry, `the leader answered ${errorName(answer.errorCode)}`)
+      return
+    }
+    const { divergingEpoch } = answer
+    if (divergingEpoch.epoch >= 0 || divergingEpoch.endOffset >= 0) {
+      this.makeDurable(entry, partition.truncateToDiverging(divergingEpoch, leaderEpoch))
+      return
+    }
+    const records = answer.records ?? EMPTY
+    const outcome = partition.appendAsFollower(
+      records,
+      entry.askedOffset,
+      leaderEpoch,
+      answer.highWatermark,
+      answer.logStartOffset,
+    )
+    if (outcome.type === 'refused') this.backOff(entry, outcome.reason)
+    else if (outcome.type === 'stale') this.makeReady(entry)
+    else if (records.length > 0) this.makeDurable(entry, true)
+    if (outcome.type === 'done') entry.failures = 0
+  }
+
+  private makeDurable(entry: Fetched, isOurs: boolean): void {
+    if (!isOurs) return
+    entry.state = 'busy'
+    entry.partition.syncFollower(() => this.makeReady(entry))
+  }
+
+  private backOff(entry: Fetched, reason: string): void {
+    const { partition } = entry
+    entry.state = 'busy'
+    const level = entry.failures === 0 ? 'debug' : 'warn'
+    this.host.logger[level](
+      { topic: partition.topic, partition: partition.partitionId, leader: this.leader, reason },
+      'a fetch of this partition failed',
+    )
+    // What was appended before the fault must be durable too before the leader hears of it.
+    this.host.clock.after(this.backOffMs(entry.failures), () => {
+      if (this.isCurrent(entry)) partition.syncFollower(() => this.makeReady(entry))
+    })
+    entry.failures += 1
+  }
+}
+
+const EMPTY = new Uint8Array(0)
+
+function keyOf(topicId: Uuid, partitionId: number): string {
+  return `${topicId}:${partitionId}`
+}
+
+function byTopic<T>(items: readonly T[], identify: (item: T) => { topicId: Uuid }): [Uuid, T[]][] {
+  const groups = new Map<Uuid, T[]>()
+  for (const item of items) {
+    const { topicId } = identify(item)
+    const group = groups.get(topicId)
+    if (group === undefined) groups.set(topicId, [item])
+    else group.push(item)
+  }
+  return [...groups]
+}
