@@ -1,10 +1,10 @@
 import type { BrokerEpoch, LeaderEpoch, LogIndex, NodeId, Offset, Uuid } from '../lib/ids.js'
 import type { ConfigView } from '../metadata/configs.js'
 import type { MetadataImage } from '../metadata/image.js'
-import type { Clock } from '../ports/clock.js'
+import type { Clock, Timer } from '../ports/clock.js'
 import type { Compression } from '../ports/compression.js'
-import type { Dialer } from '../ports/network.js'
 import type { Logger } from '../ports/logger.js'
+import type { Dialer } from '../ports/network.js'
 import type { Random } from '../ports/random.js'
 import type { GroupCoordinatorRuntime } from './coordinators/group-runtime.js'
 import type { NodeConfig } from './node-config.js'
@@ -41,6 +41,8 @@ export interface MetadataCache {
   onChange(listener: (change: MetadataChange) => void): void
   /** KIP-951's companion: true while answers that name this node as a leader should wait (its connection just broke). */
   isSuspect(node: NodeId): boolean
+  /** Runs `input` once: after the next change, when a suspicion ends, or after `timeoutMs`; whichever comes first. */
+  afterChange(timeoutMs: number, input: () => void): Timer
 }
 
 /** What one batch of committed records touched. `everything` after a snapshot. */
