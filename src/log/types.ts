@@ -46,7 +46,9 @@ export interface ReplicaLog {
   epochForOffset(offset: Offset): LeaderEpoch
 
   /** The first batch whose max timestamp is >= `timestampMs`, from `from` on; null: none. */
-  findByTimestamp(timestampMs: number): { baseOffset: Offset; lastOffset: Offset; maxTimestampMs: number } | null
+  findByTimestamp(
+    timestampMs: number,
+  ): { baseOffset: Offset; lastOffset: Offset; maxTimestampMs: number } | null
   /** The batch with the largest timestamp; null where empty. */
   maxTimestamp(): { baseOffset: Offset; lastOffset: Offset; maxTimestampMs: number } | null
   /** Visits the 61-byte header of each batch at or above `from`, in order: how producer state is rebuilt. */

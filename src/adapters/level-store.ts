@@ -1,0 +1,67 @@
+import { Level } from 'level'
+import type { OrderedStore, StoreEntry, StoreOperation } from '../ports/ordered-store.js'
+
+type Binary = Level<Uint8Array, Uint8Array>
+
+/** LevelDB through `level`. Every batch is synced: `level` itself would not (`sync: false`). */
+export class LevelStore implements OrderedStore {
+  private constructor(private readonly db: Binary) {}
+
+  /**
+   * Opens the store at `path`. `createIfMissing` only at the first boot: afterwards a missing store is damage, never an
+   * empty one.
+   */
+  static open(
+    path: string,
+    options: { createIfMissing: boolean },
+    done: (error: Error | null, store: LevelStore | null) => void,
+  ): void {
+    const db: Binary = new Level(path, { keyEncoding: 'view', valueEncoding: 'view' })
+    // `errorIfExists` stays off: a first boot that was cut short goes on with what it left.
+    db.open({ createIfMissing: options.createIfMissing }).then(
+      () => later(() => done(null, new LevelStore(db))),
+      (error: Error) => later(() => done(describe(path, error), null)),
+    )
+  }
+
+  batch(operations: readonly StoreOperation[], done: (error: Error | null) => void): void {
+    settle(this.db.batch([...operations], { sync: true }), done)
+  }
+
+  scan(
+    range: { gte: Uint8Array; lt: Uint8Array },
+    done: (error: Error | null, entries: readonly StoreEntry[]) => void,
+  ): void {
+    this.db
+      .iterator({ gte: range.gte, lt: range.lt })
+      .all()
+      .then(
+        (pairs) => {
+          const entries = pairs.map(([key, value]) => ({ key, value }))
+          later(() => done(null, entries))
+        },
+        (error: Error) => later(() => done(error, [])),
+      )
+  }
+
+  close(done: (error: Error | null) => void): void {
+    settle(this.db.close(), done)
+  }
+}
+
+function settle(promise: Promise<void>, done: (error: Error | null) => void): void {
+  promise.then(
+    () => later(() => done(null)),
+    (error: Error) => later(() => done(error)),
+  )
+}
+
+/** Out of the promise, so that what the callback throws is an uncaught exception and no rejection. */
+function later(input: () => void): void {
+  process.nextTick(input)
+}
+
+function describe(path: string, error: Error): Error {
+  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : ''
+  return new Error(`the store ${path} cannot be opened: ${error.message}${cause}`, { cause: error })
+}

@@ -1,0 +1,100 @@
+import type { LeaderEpoch, Offset } from '../lib/ids.js'
+import type { Disk, DiskFile } from '../ports/disk.js'
+
+/** Kafka's text checkpoints: a version line "0", a line with the count, then that many lines. */
+export const RECOVERY_POINT_CHECKPOINT = 'recovery-point-offset-checkpoint'
+export const HIGH_WATERMARK_CHECKPOINT = 'replication-offset-checkpoint'
+export const LOG_START_CHECKPOINT = 'log-start-offset-checkpoint'
+
+export interface EpochEntry {
+  readonly epoch: LeaderEpoch
+  readonly startOffset: Offset
+}
+
+/** By directory name, `<topic>-<partition>`. Empty where the file is missing or damaged: checkpoints only save work. */
+export function readOffsetCheckpoint(disk: Disk, path: string): Map<string, Offset> {
+  const offsets = new Map<string, Offset>()
+  for (const [topic, partition, offset] of readRows(disk, path, 3) ?? []) {
+    const value = Number(offset)
+    if (Number.isSafeInteger(value) && value >= 0) offsets.set(`${topic}-${partition}`, value)
+  }
+  return offsets
+}
+
+export interface OffsetRow {
+  topic: string
+  partition: number
+  offset: Offset
+}
+
+/** Replaces the file, synced. @throws DiskError */
+export function writeOffsetCheckpoint(disk: Disk, path: string, rows: readonly OffsetRow[]): void {
+  const file = writeWhole(disk, `${path}.tmp`, encodeOffsetCheckpoint(rows))
+  try {
+    disk.syncNow([file])
+  } finally {
+    file.close()
+  }
+  disk.rename(`${path}.tmp`, path)
+}
+
+export function encodeOffsetCheckpoint(rows: readonly OffsetRow[]): Uint8Array {
+  return encodeRows(rows.map((row) => `${row.topic} ${row.partition} ${row.offset}`))
+}
+
+/** null: missing or damaged. */
+export function readEpochCheckpoint(disk: Disk, path: string): EpochEntry[] | null {
+  const rows = readRows(disk, path, 2)
+  if (rows === null) return null
+  const entries = rows.map(([epoch, startOffset]) => ({
+    epoch: Number(epoch),
+    startOffset: Number(startOffset),
+  }))
+  for (let i = 0; i < entries.length; i++) {
+    const { epoch, startOffset } = entries[i]!
+    const before = entries[i - 1]
+    if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(startOffset) || startOffset < 0) return null
+    if (before !== undefined && (before.epoch >= epoch || before.startOffset > startOffset)) return null
+  }
+  return entries
+}
+
+export function encodeEpochCheckpoint(entries: readonly EpochEntry[]): Uint8Array {
+  return encodeRows(entries.map((entry) => `${entry.epoch} ${entry.startOffset}`))
+}
+
+/** The whole of a small file. @throws DiskError */
+export function readWhole(disk: Disk, path: string): Uint8Array {
+  const file = disk.open(path)
+  try {
+    return file.read(0, file.size())
+  } finally {
+    file.close()
+  }
+}
+
+/** Writes a small file anew, unsynced; the caller syncs and closes it. @throws DiskError */
+export function writeWhole(disk: Disk, path: string, bytes: Uint8Array): DiskFile {
+  const file = disk.open(path, { create: true })
+  try {
+    file.truncate(0)
+    file.write(0, [bytes])
+  } catch (error) {
+    file.close()
+    throw error
+  }
+  return file
+}
+
+function encodeRows(lines: readonly string[]): Uint8Array {
+  return Buffer.from(['0', String(lines.length), ...lines, ''].join('\n'))
+}
+
+function readRows(disk: Disk, path: string, columns: number): string[][] | null {
+  if (!disk.exists(path)) return null
+  const lines = Buffer.from(readWhole(disk, path)).toString('utf8').split('\n')
+  const count = Number(lines[1])
+  if (lines[0] !== '0' || !Number.isSafeInteger(count) || lines.length < count + 2) return null
+  const rows = lines.slice(2, 2 + count).map((line) => line.split(' '))
+  return rows.every((row) => row.length === columns) ? rows : null
+}

@@ -1,0 +1,149 @@
+import { assert } from '../lib/assert.js'
+import type { Clock } from '../ports/clock.js'
+import type { Disk, DiskError, DiskFile, SyncTarget } from '../ports/disk.js'
+
+/** One log's part in a sync: what it wrote up to now, and whom to tell. */
+export interface FlushJob {
+  /** Files to fsync first. Pinned until the job ends. */
+  readonly files: readonly DiskFile[]
+  /** Called when the files are durable: puts the epoch checkpoint in its place. */
+  readonly afterFiles: (() => void) | null
+  /** Directories to fsync: with the files, or after `afterFiles`. None once the log is closed: it may have moved. */
+  readonly directories: () => readonly string[]
+  /** Once, at the end. */
+  readonly done: (error: Error | null) => void
+}
+
+export interface FlushSource {
+  /** What is to be synced now. Called in a turn of the scheduler, never while a job of this source is under way. */
+  beginFlush(): FlushJob
+  /** The directory is offline: whoever waits gets this error. */
+  failFlush(error: Error): void
+}
+
+/**
+ * Group commit. Logs that were dirtied in one turn of the loop are synced together; one job a log and
+ * `maxConcurrentSyncs` calls of `disk.sync` are under way at a time, so a slow device makes the groups larger. A failed
+ * sync is never repeated: it takes the directory offline.
+ */
+export class FlushScheduler {
+  private dirty = new Set<FlushSource>()
+  private readonly busy = new Set<FlushSource>()
+  private inFlight = 0
+  private isScheduled = false
+  private failure: Error | null = null
+
+  constructor(
+    private readonly disk: Disk,
+    private readonly clock: Clock,
+    private readonly maxConcurrentSyncs: number,
+    private readonly onFailure: (error: Error) => void,
+  ) {
+    assert(maxConcurrentSyncs > 0, 'at least one sync must be allowed')
+  }
+
+  get isIdle(): boolean {
+    return this.inFlight === 0 && this.dirty.size === 0
+  }
+
+  /** Has the source flushed at the end of this turn, or as soon as its job under way has ended. */
+  queue(source: FlushSource): void {
+    this.dirty.add(source)
+    this.schedule()
+  }
+
+  forget(source: FlushSource): void {
+    this.dirty.delete(source)
+  }
+
+  /** Nothing is synced any more. */
+  fail(error: Error): void {
+    if (this.failure !== null) return
+    this.failure = error
+    this.onFailure(error)
+    this.schedule()
+  }
+
+  private schedule(): void {
+    if (this.isScheduled) return
+    this.isScheduled = true
+    this.clock.endOfTurn(() => {
+      this.isScheduled = false
+      this.run()
+    })
+  }
+
+  private run(): void {
+    if (this.failure !== null) {
+      const sources = [...this.dirty]
+      this.dirty.clear()
+      for (const source of sources) source.failFlush(this.failure)
+      return
+    }
+    const room = this.maxConcurrentSyncs - this.inFlight
+    if (room <= 0) return
+    const ready = [...this.dirty].filter((source) => !this.busy.has(source))
+    const groups = Math.min(room, ready.length)
+    for (let group = 0; group < groups; group++) {
+      this.start(ready.filter((_source, i) => i % groups === group))
+    }
+  }
+
+  private start(sources: readonly FlushSource[]): void {
+    const jobs: FlushJob[] = []
+    for (const source of sources) {
+      this.dirty.delete(source)
+      try {
+        jobs.push(source.beginFlush())
+      } catch (error) {
+        this.fail(error as Error)
+        source.failFlush(error as Error)
+        continue
+      }
+      this.busy.add(source)
+    }
+    const targets: SyncTarget[] = []
+    const twoSteps = jobs.filter((job) => job.afterFiles !== null)
+    for (const job of jobs) {
+      targets.push(...job.files)
+      if (job.afterFiles === null) targets.push(...job.directories().map((directory) => ({ directory })))
+    }
+    this.inFlight++
+    const end = (error: Error | null): void => {
+      this.inFlight--
+      for (const source of sources) this.busy.delete(source)
+      if (error !== null) this.fail(error)
+      // Even what went well is not reported once the directory is offline: nothing of it may be trusted.
+      for (const job of jobs) job.done(this.failure)
+      if (this.dirty.size > 0) this.schedule()
+    }
+    this.sync(targets, (error) => {
+      if (error !== null || twoSteps.length === 0 || this.failure !== null) {
+        end(error)
+        return
+      }
+      try {
+        for (const job of twoSteps) job.afterFiles?.()
+      } catch (renameError) {
+        end(renameError as Error)
+        return
+      }
+      this.sync(
+        twoSteps.flatMap((job) => job.directories().map((directory) => ({ directory }))),
+        end,
+      )
+    })
+  }
+
+  private sync(targets: readonly SyncTarget[], done: (error: DiskError | null) => void): void {
+    // Every directory once: many logs name the data directory itself.
+    const directories = new Set<string>()
+    const unique = targets.filter((target) => {
+      if (!('directory' in target)) return true
+      if (directories.has(target.directory)) return false
+      directories.add(target.directory)
+      return true
+    })
+    this.disk.sync([...new Set(unique)], done)
+  }
+}

@@ -1,0 +1,98 @@
+import { assert } from '../lib/assert.js'
+import { DiskError } from '../ports/disk.js'
+import type { HandleCache } from './handle-cache.js'
+
+/** Entries that wait in memory for their write; the log itself can always make up for them. */
+const PENDING_LIMIT = 64
+
+/**
+ * A file of fixed entries in ascending order: Kafka's `.index` and `.timeindex`. Looked up on disk (the page cache
+ * holds what is hot), so an idle log keeps nothing of it in memory.
+ */
+export class IndexFile {
+  private storedCount = -1
+  private pending: Uint8Array[] = []
+
+  constructor(
+    private readonly handles: HandleCache,
+    readonly path: string,
+    readonly entryBytes: number,
+  ) {}
+
+  /** @throws DiskError */
+  get count(): number {
+    if (this.storedCount < 0) {
+      this.storedCount = Math.floor(this.handles.get(this.path, true).size() / this.entryBytes)
+    }
+    return this.storedCount + this.pending.length
+  }
+
+  get sizeInBytes(): number {
+    return this.count * this.entryBytes
+  }
+
+  entry(at: number): DataView {
+    const stored = this.count - this.pending.length
+    assert(at >= 0 && at < stored + this.pending.length, `no entry ${at} in ${this.path}`)
+    const bytes =
+      at >= stored
+        ? this.pending[at - stored]!
+        : this.handles.get(this.path).read(at * this.entryBytes, this.entryBytes)
+    return new DataView(bytes.buffer, bytes.byteOffset, this.entryBytes)
+  }
+
+  last(): DataView | null {
+    return this.count === 0 ? null : this.entry(this.count - 1)
+  }
+
+  /** The last entry for which `isAtMost` holds; -1: none. */
+  floor(isAtMost: (entry: DataView) => boolean): number {
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (isAtMost(this.entry(middle))) low = middle + 1
+      else high = middle
+    }
+    return low - 1
+  }
+
+  append(entry: Uint8Array): void {
+    assert(entry.length === this.entryBytes, 'an entry of another size')
+    this.pending.push(entry)
+    if (this.pending.length < PENDING_LIMIT) return
+    try {
+      this.flush()
+    } catch (error) {
+      // The entries stay in memory, and the log's own writes meet the full disk next.
+      if (!(error instanceof DiskError && error.code === 'ENOSPC')) throw error
+    }
+  }
+
+  /** Writes what waits. @throws DiskError */
+  flush(): void {
+    if (this.pending.length === 0) return
+    const stored = this.count - this.pending.length
+    this.handles.get(this.path, true).write(stored * this.entryBytes, this.pending)
+    this.storedCount = stored + this.pending.length
+    this.pending = []
+  }
+
+  truncate(count: number): void {
+    this.flush()
+    if (count >= this.count && this.handles.get(this.path, true).size() === this.sizeInBytes) return
+    this.storedCount = Math.min(count, this.storedCount)
+    this.handles.get(this.path, true).truncate(this.storedCount * this.entryBytes)
+  }
+
+  /** All stored entries at once, for checks at start-up. */
+  all(): DataView[] {
+    const { count } = this
+    const bytes = this.handles.get(this.path, true).read(0, count * this.entryBytes)
+    const entries: DataView[] = []
+    for (let at = 0; at < count; at++) {
+      entries.push(new DataView(bytes.buffer, bytes.byteOffset + at * this.entryBytes, this.entryBytes))
+    }
+    return entries
+  }
+}

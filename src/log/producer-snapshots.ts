@@ -1,0 +1,62 @@
+import type { Offset } from '../lib/ids.js'
+import type { Disk } from '../ports/disk.js'
+import { crc32c } from '../wire/crc32c.js'
+import { readWhole, writeWhole } from './checkpoint-files.js'
+import { parseSegmentFile, segmentFile } from './file-names.js'
+
+/** The newest ones kept: an older one serves where a truncation or damage takes the last. */
+const KEPT = 3
+
+/**
+ * `.snapshot` files, opaque bytes with a CRC-32C of 4 bytes behind them: they are never synced, since a missing or
+ * damaged one only means that more batches are read at the next start.
+ */
+export class ProducerSnapshots {
+  constructor(
+    private readonly disk: Disk,
+    private readonly directory: string,
+  ) {}
+
+  write(offset: Offset, bytes: Uint8Array): void {
+    const path = `${this.directory}/${segmentFile(offset, '.snapshot')}`
+    const crc = new Uint8Array(4)
+    new DataView(crc.buffer).setUint32(0, crc32c(bytes))
+    writeWhole(this.disk, path, Buffer.concat([bytes, crc])).close()
+    for (const old of this.offsets().slice(0, -KEPT)) this.remove(old)
+  }
+
+  read(atMost: Offset): { offset: Offset; bytes: Uint8Array } | null {
+    for (const offset of this.offsets().reverse()) {
+      if (offset > atMost) continue
+      const stored = readWhole(this.disk, `${this.directory}/${segmentFile(offset, '.snapshot')}`)
+      if (stored.length < 4) continue
+      const bytes = stored.slice(0, stored.length - 4)
+      const crc = new DataView(stored.buffer, stored.byteOffset + bytes.length, 4).getUint32(0)
+      if (crc32c(bytes) === crc) return { offset, bytes }
+    }
+    return null
+  }
+
+  dropAbove(offset: Offset): void {
+    for (const at of this.offsets()) if (at > offset) this.remove(at)
+  }
+
+  /** All but the newest of those at or below: the state at the log's start still begins there. */
+  dropBelow(offset: Offset): void {
+    const below = this.offsets().filter((at) => at <= offset)
+    for (const at of below.slice(0, -1)) this.remove(at)
+  }
+
+  private offsets(): Offset[] {
+    const offsets: Offset[] = []
+    for (const name of this.disk.list(this.directory)) {
+      const parsed = parseSegmentFile(name)
+      if (parsed?.suffix === '.snapshot' && !parsed.isDeleted) offsets.push(parsed.baseOffset)
+    }
+    return offsets.sort((a, b) => a - b)
+  }
+
+  private remove(offset: Offset): void {
+    this.disk.unlink(`${this.directory}/${segmentFile(offset, '.snapshot')}`)
+  }
+}

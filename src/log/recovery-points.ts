@@ -1,0 +1,142 @@
+import { assert } from '../lib/assert.js'
+import { type Offset, type Uuid, uuidFromBytes, uuidToBytes } from '../lib/ids.js'
+import type { Disk, DiskFile } from '../ports/disk.js'
+import { crc32c } from '../wire/crc32c.js'
+
+/**
+ * Each log's recovery point and start, in one file of fixed slots that are written in place after every group commit:
+ *
+ *   0 topicId 16 bytes | 16 partition int32 | 20 recoveryPoint int64 | 28 logStart int64 | 36 crc-32c of 0..36 | zeros to 64
+ *
+ * What holds: everything below a slot's recovery point was fsynced. After the death of the process the slots are exact:
+ * all that was ever reported durable lies below. After a power cut they may be older by what was written since they
+ * were synced themselves (with each new log and truncation, else each second). Kafka's text checkpoint is written too,
+ * less often, and stands in for a slot that cannot be read.
+ */
+const FILE = 'recovery-points'
+const SLOT_BYTES = 64
+const CRC_AT = 36
+
+export interface RecoveryPoint {
+  recoveryPoint: Offset
+  logStartOffset: Offset
+}
+
+export class RecoveryPoints {
+  private file: DiskFile | null = null
+  private readonly slots = new Map<string, number>()
+  private readonly free: number[] = []
+  private slotCount = 0
+  private readonly loaded = new Map<string, RecoveryPoint>()
+  /** Counts the writes; what was synced up to is `syncedVersion`. */
+  version = 0
+  syncedVersion = 0
+
+  constructor(private readonly disk: Disk) {}
+
+  get size(): number {
+    return this.slots.size
+  }
+
+  /** Reads the slots that are whole, and begins the file anew with them. @throws DiskError */
+  open(): void {
+    assert(this.file === null, 'opened twice')
+    if (this.disk.exists(FILE)) {
+      const old = this.disk.open(FILE)
+      try {
+        const bytes = old.read(0, old.size())
+        for (let at = 0; at + SLOT_BYTES <= bytes.length; at += SLOT_BYTES)
+          this.load(bytes.subarray(at, at + SLOT_BYTES))
+      } finally {
+        old.close()
+      }
+    }
+    const temporary = this.disk.open(`${FILE}.tmp`, { create: true })
+    try {
+      temporary.truncate(0)
+      const chunks = [...this.loaded].map(([key, point]) => {
+        this.slots.set(key, this.slotCount++)
+        return encodeSlot(key, point)
+      })
+      if (chunks.length > 0) temporary.write(0, chunks)
+      this.disk.syncNow([temporary])
+    } finally {
+      temporary.close()
+    }
+    this.disk.rename(`${FILE}.tmp`, FILE)
+    this.disk.syncNow([{ directory: '' }])
+    this.file = this.disk.open(FILE)
+  }
+
+  /** As it was when the file was opened. */
+  atOpen(topicId: Uuid, partition: number): RecoveryPoint | undefined {
+    return this.loaded.get(keyOf(topicId, partition))
+  }
+
+  /** Written through the page cache. @throws DiskError */
+  set(topicId: Uuid, partition: number, point: RecoveryPoint): void {
+    const key = keyOf(topicId, partition)
+    let slot = this.slots.get(key)
+    if (slot === undefined) {
+      slot = this.free.pop() ?? this.slotCount++
+      this.slots.set(key, slot)
+    }
+    this.write(slot, encodeSlot(key, point))
+  }
+
+  /** @throws DiskError */
+  remove(topicId: Uuid, partition: number): void {
+    const key = keyOf(topicId, partition)
+    const slot = this.slots.get(key)
+    if (slot === undefined) return
+    this.slots.delete(key)
+    this.free.push(slot)
+    this.write(slot, new Uint8Array(SLOT_BYTES))
+  }
+
+  /** What a sync has to cover. */
+  syncTarget(): DiskFile {
+    assert(this.file !== null, 'not open')
+    return this.file
+  }
+
+  syncNow(): void {
+    const { version } = this
+    this.disk.syncNow([this.syncTarget()])
+    this.syncedVersion = Math.max(this.syncedVersion, version)
+  }
+
+  close(): void {
+    this.file?.close()
+    this.file = null
+  }
+
+  private write(slot: number, bytes: Uint8Array): void {
+    this.syncTarget().write(slot * SLOT_BYTES, [bytes])
+    this.version++
+  }
+
+  private load(slot: Uint8Array): void {
+    const view = new DataView(slot.buffer, slot.byteOffset, SLOT_BYTES)
+    if (view.getUint32(CRC_AT) !== crc32c(slot.subarray(0, CRC_AT)) || slot.every((byte) => byte === 0))
+      return
+    const recoveryPoint = Number(view.getBigInt64(20))
+    const logStartOffset = Number(view.getBigInt64(28))
+    this.loaded.set(keyOf(uuidFromBytes(slot), view.getInt32(16)), { recoveryPoint, logStartOffset })
+  }
+}
+
+function keyOf(topicId: Uuid, partition: number): string {
+  return `${topicId}:${partition}`
+}
+
+function encodeSlot(key: string, point: RecoveryPoint): Uint8Array {
+  const slot = new Uint8Array(SLOT_BYTES)
+  const view = new DataView(slot.buffer)
+  slot.set(uuidToBytes(key.slice(0, 22)))
+  view.setInt32(16, Number(key.slice(23)))
+  view.setBigInt64(20, BigInt(point.recoveryPoint))
+  view.setBigInt64(28, BigInt(point.logStartOffset))
+  view.setUint32(CRC_AT, crc32c(slot.subarray(0, CRC_AT)))
+  return slot
+}

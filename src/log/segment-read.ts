@@ -1,0 +1,55 @@
+import type { Offset } from '../lib/ids.js'
+import { crc32c } from '../wire/crc32c.js'
+import { CRC_FROM, parseHeader } from './batch-header.js'
+import { LogDamage, type Segment } from './segment.js'
+import type { LogSlice } from './types.js'
+
+/** One read from the device at most, however much was asked for: the loop must go on. A larger batch is read whole. */
+const MAX_READ_BYTES = 4 * 1024 * 1024
+
+/**
+ * Whole batches of one segment from the one that holds `offset` on, each checked by its CRC: rot is never served.
+ * null: the segment holds nothing at or above `offset`.
+ * @throws LogDamage, DiskError
+ */
+export function readSegment(
+  segment: Segment,
+  offset: Offset,
+  maxOffset: Offset,
+  maxBytes: number,
+  minOneBatch: boolean,
+): LogSlice | null {
+  const first = segment.locate(offset)
+  if (first === null) return null
+  const nothing = { chunks: [], byteLength: 0, nextOffset: offset }
+  const firstBytes = first.header.sizeInBytes
+  if (first.header.lastOffset >= maxOffset || (firstBytes > maxBytes && !minOneBatch)) return nothing
+  const room = segment.sizeInBytes - first.position
+  const wanted = Math.max(firstBytes, Math.min(maxBytes, MAX_READ_BYTES))
+  const bytes = segment.file.read(first.position, Math.min(room, wanted))
+  let at = 0
+  let nextOffset = offset
+  while (at < bytes.length) {
+    const header = parseHeader(bytes, at)
+    if (header === null) {
+      if (bytes.length - at < 61 && bytes.length < room) break
+      throw new LogDamage(
+        `${segment.path('.log')} is damaged at ${first.position + at}: no batch stands there`,
+      )
+    }
+    if (at + header.sizeInBytes > bytes.length) {
+      if (bytes.length < room) break
+      throw new LogDamage(
+        `${segment.path('.log')} is damaged at ${first.position + at}: a batch is cut short`,
+      )
+    }
+    if (header.lastOffset >= maxOffset) break
+    if (crc32c(bytes.subarray(at + CRC_FROM, at + header.sizeInBytes)) !== header.crc) {
+      throw new LogDamage(`${segment.path('.log')} is damaged at ${first.position + at}: wrong CRC`)
+    }
+    nextOffset = header.lastOffset + 1
+    at += header.sizeInBytes
+  }
+  if (at === 0) return nothing
+  return { chunks: [bytes.subarray(0, at)], byteLength: at, nextOffset }
+}
