@@ -38,13 +38,15 @@ async function run(invocation: Invocation): Promise<void> {
   let lastHeardAt = performance.now()
   for (let turn = 0; ; turn++) {
     const address = addresses[turn % addresses.length]!
+    let heard = false
     const reason = await watchOne(address, (node, item) => {
+      heard = true
       lastHeardAt = performance.now()
       if (item.type === 'event' && item.event.type === 'commit' && !withCommits) return
       if (json) printJsonLine({ node, address, ...item })
       else print(describe(node, item))
     })
-    note(`kogge: lost ${address} (${reason}); trying ${addresses[(turn + 1) % addresses.length]}`)
+    if (heard) note(`kogge: lost ${address} (${reason}); moving to another node`)
     if (performance.now() - lastHeardAt > patienceMs) {
       throw unreachable(`No node answered over gRPC for ${patienceMs / 1000} s (${addresses.join(', ')}).`)
     }
@@ -63,7 +65,8 @@ async function watchOne(address: string, onItem: (node: number, item: WatchEvent
     }
     return 'the node ended the stream'
   } catch (error) {
-    return (error as { details?: string }).details ?? String(error)
+    const details = (error as { details?: string }).details ?? String(error)
+    return details.split('. ')[0]!
   } finally {
     client.close()
   }
