@@ -1,4 +1,4 @@
-import type { NodeId, Uuid } from '../lib/ids.js'
+import type { LogIndex, NodeId, Term, Uuid } from '../lib/ids.js'
 import { randomUuid } from '../lib/prng.js'
 import { LogManager, type LogManagerConfig } from '../log/log-manager.js'
 import {
@@ -19,6 +19,7 @@ import type { OrderedStore } from '../ports/ordered-store.js'
 import type { PeerHandler, PeerTransport } from '../ports/peers.js'
 import type { Random } from '../ports/random.js'
 import type { RecordCodec } from '../ports/record-codec.js'
+import type { Voter } from '../raft/types.js'
 import { GroupCoordinatorRuntime } from './coordinators/group-runtime.js'
 import { BrokerLifecycle } from './lifecycle.js'
 import { BrokerMetadataCache } from './metadata-cache.js'
@@ -47,10 +48,15 @@ export interface NodePorts {
   openStore(
     directory: string,
     options: { createIfMissing: boolean },
-    done: (error: Error | null, store: OrderedStore) => void,
+    done: (error: Error | null, store: OrderedStore | null) => void,
   ): void
   openPeers(handler: PeerHandler<PeerMessage>): PeerTransport<PeerMessage>
 }
+
+export type CommittedEntry =
+  | { type: 'data'; index: LogIndex; term: Term; records: readonly MetadataRecord[] }
+  | { type: 'noOp'; index: LogIndex; term: Term }
+  | { type: 'configuration'; index: LogIndex; term: Term; voters: readonly Voter[] }
 
 export type BrokerState = 'starting' | 'recovering' | 'fenced' | 'running' | 'controlledShutdown' | 'stopped'
 
@@ -227,10 +233,13 @@ export class KoggeNode {
     // A store that is missing although this node belongs to a cluster must not come back empty under its old identity.
     const createIfMissing = this.meta.clusterId === undefined
     this.ports.openStore(RAFT_DIRECTORY, { createIfMissing }, (error, store) => {
-      if (error !== null && createIfMissing) started(error)
-      else if (error !== null)
-        this.quarantineRaftLog(error.message, (fresh) => this.startQuorum(fresh.store, started))
-      else this.startQuorum(store, started)
+      if (store !== null) this.startQuorum(store, started)
+      else if (createIfMissing) started(error)
+      else {
+        this.quarantineRaftLog(error?.message ?? 'it cannot be opened', (fresh) =>
+          this.startQuorum(fresh.store, started),
+        )
+      }
     })
   }
 
@@ -317,7 +326,7 @@ export class KoggeNode {
       disk.syncNow([{ directory: '' }])
       this.updateMeta({ directoryId: randomUuid(random) })
       this.ports.openStore(RAFT_DIRECTORY, { createIfMissing: true }, (error, store) => {
-        if (error !== null) return this.fail(error)
+        if (store === null) return this.fail(error ?? new Error('the Raft store cannot be opened'))
         this.store = store
         done({ store, directoryId: this.meta.directoryId })
       })
@@ -380,9 +389,26 @@ export class KoggeNode {
     this.onFatal(error)
   }
 
-  /** Who this node is, for inspection. */
-  get nodeId(): NodeId {
-    return this.config.nodeId
+  /** Committed entries of the metadata log, decoded, for inspection. */
+  committedLog(from: LogIndex, limit: number): CommittedEntry[] {
+    const { commitIndex } = this.quorum.status()
+    return this.quorum
+      .readLog(from, limit)
+      .filter((entry) => entry.index <= commitIndex)
+      .map(({ type, index, term, records, configuration }) => {
+        if (type === 'noOp') return { type, index, term }
+        if (type === 'data') return { type, index, term, records }
+        return { type, index, term, voters: configuration?.voters ?? [] }
+      })
+  }
+
+  /** Begins to hand Raft's leadership over; a sentence where it cannot be. */
+  requestTransfer(to: NodeId | undefined): string | undefined {
+    const { role, voters } = this.quorum.status()
+    if (role !== 'leader') return `node ${this.config.nodeId} does not lead: ask the leader`
+    if (to !== undefined && !voters.some((voter) => voter.nodeId === to)) return `node ${to} is no voter`
+    this.quorum.transferLeadership(to, () => {})
+    return undefined
   }
 }
 
