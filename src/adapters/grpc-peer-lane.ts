@@ -15,6 +15,9 @@ const LIMITS: Record<Lane, { messages: number; bytes: number; drop: 'oldest' | '
   controller: { messages: 1024, bytes: 2 * MAX_MESSAGE_BYTES, drop: 'newest' },
 }
 
+/** Handed to gRPC and not yet on the wire. gRPC itself counts messages only, and a snapshot's chunks are large. */
+const MAX_IN_FLIGHT_BYTES = 2 * 1024 * 1024
+
 const RETRY_MIN_MS = 50
 /** A restarted peer is found within this time; a dial that is refused costs next to nothing. */
 const RETRY_MAX_MS = 100
@@ -41,6 +44,8 @@ export const CHANNEL_OPTIONS: grpc.ChannelOptions = {
 export interface LaneEvents {
   /** The headers of a new call, which wait for the connection. */
   hello(lane: Lane): grpc.Metadata
+  /** False: wait for `wake`, instead of dialling a peer that is away three times over. */
+  mayDial(lane: Lane): boolean
   /** The peer took the stream. */
   opened(): void
   /** A stream that stood broke. */
@@ -49,13 +54,16 @@ export interface LaneEvents {
   refused(reason: string): void
 }
 
+type OutgoingCall = grpc.ClientDuplexStream<Uint8Array, Uint8Array>
+
 /** One lane to one peer: a channel of its own with one stream, dialled again for as long as the lane is there. */
 export class PeerLane {
   dropped = 0
   private client: grpc.Client | undefined
-  private call: grpc.ClientDuplexStream<Uint8Array, Uint8Array> | undefined
-  private isOpen = false
+  private call: OutgoingCall | undefined
+  private open = false
   private isBlocked = false
+  private inFlightBytes = 0
   private readonly queue: Uint8Array[] = []
   private queuedBytes = 0
   private timer: NodeJS.Timeout | undefined
@@ -70,11 +78,20 @@ export class PeerLane {
     this.dial()
   }
 
+  get isOpen(): boolean {
+    return this.open
+  }
+
+  /** Dials where the lane waited for leave to do so. */
+  wake(): void {
+    if (!this.call && !this.timer) this.dial()
+  }
+
   /** Returns whether the message was taken. */
   send(bytes: Uint8Array): boolean {
-    if (!this.isOpen || bytes.length > MAX_MESSAGE_BYTES) return this.drop()
+    if (!this.open || bytes.length > MAX_MESSAGE_BYTES) return this.drop()
     if (!this.isBlocked) {
-      this.isBlocked = !this.call!.write(bytes)
+      this.write(bytes)
       return true
     }
     const limit = LIMITS[this.lane]
@@ -91,7 +108,7 @@ export class PeerLane {
 
   close(): void {
     this.isClosed = true
-    clearTimeout(this.timer)
+    this.stopTimer()
     this.forgetCall()
     this.client?.close()
   }
@@ -102,6 +119,7 @@ export class PeerLane {
   }
 
   private dial(): void {
+    if (this.isClosed || !this.events.mayDial(this.lane)) return
     this.client ??= new grpc.Client(target(this.address), grpc.credentials.createInsecure(), CHANNEL_OPTIONS)
     const call = this.client.makeBidiStreamRequest<Uint8Array, Uint8Array>(
       PEER_METHOD_PATH,
@@ -113,9 +131,7 @@ export class PeerLane {
     call.on('metadata', () => {
       if (call === this.call) this.onOpened()
     })
-    call.on('drain', () => {
-      if (call === this.call) this.flush()
-    })
+    call.on('drain', () => this.onWritten(call, 0))
     // Nothing is sent this way; but unread data would hold the end of the stream back.
     call.on('data', () => undefined)
     // 'status' follows each error and says the same.
@@ -123,19 +139,19 @@ export class PeerLane {
     call.on('status', (status) => {
       if (call === this.call) this.onEnded(status)
     })
-    this.timer = setTimeout(() => this.onOpenTimeout(), OPEN_TIMEOUT_MS)
+    this.startTimer(OPEN_TIMEOUT_MS, () => this.onOpenTimeout())
   }
 
   private onOpened(): void {
-    clearTimeout(this.timer)
-    this.isOpen = true
+    this.stopTimer()
+    this.open = true
     this.retryMs = RETRY_MIN_MS
     this.events.opened()
   }
 
   private onEnded(status: grpc.StatusObject): void {
-    clearTimeout(this.timer)
-    const stood = this.isOpen
+    this.stopTimer()
+    const stood = this.open
     this.forgetCall()
     if (stood) this.events.broke()
     let delayMs = this.retryMs
@@ -145,7 +161,7 @@ export class PeerLane {
       this.events.refused(status.details)
     }
     // The handler may have closed us.
-    if (!this.isClosed) this.timer = setTimeout(() => this.dial(), delayMs)
+    if (!this.isClosed) this.startTimer(delayMs, () => this.dial())
   }
 
   /** A fresh channel resolves the name anew and dials at once. */
@@ -156,24 +172,47 @@ export class PeerLane {
     this.dial()
   }
 
+  private startTimer(delayMs: number, due: () => void): void {
+    this.timer = setTimeout(() => {
+      this.timer = undefined
+      due()
+    }, delayMs)
+  }
+
+  private stopTimer(): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+  }
+
   private forgetCall(): void {
     const call = this.call
     this.call = undefined
-    this.isOpen = false
+    this.open = false
     this.isBlocked = false
+    this.inFlightBytes = 0
     this.dropped += this.queue.length
     this.queue.length = 0
     this.queuedBytes = 0
     call?.cancel()
   }
 
-  private flush(): void {
+  private write(bytes: Uint8Array): void {
+    const call = this.call!
+    this.inFlightBytes += bytes.length
+    const hasRoom = call.write(bytes, () => this.onWritten(call, bytes.length))
+    this.isBlocked = !hasRoom || this.inFlightBytes >= MAX_IN_FLIGHT_BYTES
+  }
+
+  private onWritten(call: OutgoingCall, length: number): void {
+    if (call !== this.call) return
+    this.inFlightBytes -= length
+    if (!this.isBlocked || call.writableNeedDrain || this.inFlightBytes >= MAX_IN_FLIGHT_BYTES) return
     this.isBlocked = false
     let sent = 0
     while (sent < this.queue.length && !this.isBlocked) {
       const bytes = this.queue[sent++]!
       this.queuedBytes -= bytes.length
-      this.isBlocked = !this.call!.write(bytes)
+      this.write(bytes)
     }
     this.queue.splice(0, sent)
   }

@@ -103,7 +103,10 @@ class Peers implements GrpcPeers {
       if (!this.isClosed) done(result)
     }
     const timer = setTimeout(finish, timeoutMs, 'timeout')
-    socket.once('connect', () => finish('open'))
+    // A dial of a free port of this host can meet itself (TCP's simultaneous open): nobody else is there.
+    const isItself = () =>
+      socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress
+    socket.once('connect', () => finish(isItself() ? 'refused' : 'open'))
     // No route, no name: that says nothing about the process, so it is no proof of death.
     socket.once('error', (error: NodeJS.ErrnoException) =>
       finish(error.code === 'ECONNREFUSED' ? 'refused' : 'timeout'),
@@ -163,8 +166,10 @@ class Peers implements GrpcPeers {
   private openLane(peer: Peer, lane: Lane, address: Address): PeerLane {
     return new PeerLane(lane, address, {
       hello: () => this.hello(peer.id, lane),
+      mayDial: () => lane === 'heartbeat' || peer.outgoing.get('heartbeat')?.isOpen === true,
       opened: () => {
         peer.lastRefusal = ''
+        for (const other of peer.outgoing.values()) other.wake()
         this.onStanding(peer)
       },
       broke: () => this.onBroken(peer),
@@ -225,7 +230,10 @@ class Peers implements GrpcPeers {
       call.end()
     })
     call.sendMetadata(new grpc.Metadata())
-    this.onStanding(peer)
+    // Not from within this call: gRPC would turn an exception into a status, and an assertion must stop the broker.
+    process.nextTick(() => {
+      if (peer.incoming.get(lane) === call) this.onStanding(peer)
+    })
   }
 
   private refusal(hello: Hello): string | undefined {

@@ -99,8 +99,11 @@ class DescriptorFiles {
   constructor() {
     const protos = protoRoot().toDescriptor('proto3').file as FileProto[]
     for (const proto of protos) {
-      proto.name = `${proto.package.replaceAll('.', '/')}.proto`
       for (const message of proto.messageType) qualify(message, `${proto.package}.${message.name}`)
+    }
+    protos.push(alphaOf(protos.find((proto) => proto.package === 'grpc.reflection.v1')!))
+    for (const proto of protos) {
+      proto.name = `${proto.package.replaceAll('.', '/')}.proto`
       for (const symbol of symbolsOf(proto)) this.symbols.set(symbol, proto.name)
     }
     for (const proto of protos) {
@@ -112,11 +115,6 @@ class DescriptorFiles {
       proto.dependency = [...imports]
       const bytes = descriptor.FileDescriptorProto.encode(proto).finish()
       this.files.set(proto.name, { bytes, imports: proto.dependency })
-    }
-    // v1alpha is v1 under another name.
-    for (const suffix of ['', '.ServerReflectionInfo']) {
-      const v1 = this.symbols.get(`grpc.reflection.v1.ServerReflection${suffix}`)
-      this.symbols.set(`grpc.reflection.v1alpha.ServerReflection${suffix}`, v1!)
     }
   }
 
@@ -155,6 +153,12 @@ interface MessageProto {
   field: { name: string; typeName?: string }[]
   nestedType: MessageProto[]
   enumType: { name: string }[]
+}
+
+/** v1alpha is v1 under another package. */
+function alphaOf(v1: FileProto): FileProto {
+  const text = JSON.stringify(v1).replaceAll('grpc.reflection.v1', 'grpc.reflection.v1alpha')
+  return descriptor.FileDescriptorProto.fromObject(JSON.parse(text)) as unknown as FileProto
 }
 
 /** protobufjs names types as they were written; grpcurl wants full names, with a leading dot. */

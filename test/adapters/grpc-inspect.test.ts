@@ -10,6 +10,7 @@ import {
 } from '../../src/adapters/grpc-inspect.js'
 import { createGrpcServer, type GrpcServer } from '../../src/adapters/grpc-server.js'
 import { serviceDefinition } from '../../src/adapters/grpc-service.js'
+import { protoRoot } from '../../src/adapters/protobuf.js'
 import type { PartitionStatus } from '../../src/broker/partitions/types.js'
 import { EventRing, type QuorumEventBody } from '../../src/broker/quorum/events.js'
 import type { LogIndex, NodeId } from '../../src/lib/ids.js'
@@ -191,6 +192,25 @@ const events: QuorumEventBody[] = [
 ]
 
 describe('watching', () => {
+  it('knows every type of event', () => {
+    const known: Record<QuorumEventBody['type'], true> = {
+      role: true,
+      election: true,
+      controllerActive: true,
+      commit: true,
+      snapshotTaken: true,
+      snapshotInstalled: true,
+      founded: true,
+      configuration: true,
+      peerLost: true,
+      quarantined: true,
+      transfer: true,
+    }
+    const declared = protoRoot().lookupType('kogge.inspect.v1.QuorumEvent').oneofs!.type!.oneof
+    expect(Object.keys(known).sort()).toEqual([...declared].sort())
+    expect(new Set(events.map((event) => event.type))).toEqual(new Set(declared))
+  })
+
   it('gives the state first, then each event', async () => {
     const call = stream(inspect.watchEvents!, {})
     expect(await take(call, 1)).toEqual([{ type: 'status', status }])
@@ -349,6 +369,12 @@ describe.each(['v1', 'v1alpha'])('reflection %s', (version) => {
     expect((await ask(3, 'kogge/raft/v1.proto')).files).toHaveLength(1)
     expect((await ask(4, 'kogge.metadata.v1.TopicRecord')).files).toHaveLength(1)
     expect((await ask(4, 'kogge.inspect.v1.Inspect.ReadLog')).files).toHaveLength(3)
+    const reflection = await ask(4, `grpc.reflection.${version}.ServerReflection`)
+    const file = descriptor.FileDescriptorProto.decode(reflection.files[0]!) as IFileDescriptorProto
+    expect(file.package).toBe(`grpc.reflection.${version}`)
+    expect(file.service![0]!.method![0]!.inputType).toBe(
+      `.grpc.reflection.${version}.ServerReflectionRequest`,
+    )
     expect(await ask(4, 'kogge.Nothing')).toMatchObject({ error: 'no symbol kogge.Nothing' })
     expect(await ask(3, 'nothing.proto')).toMatchObject({ error: 'no file nothing.proto' })
   })

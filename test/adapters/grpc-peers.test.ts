@@ -228,11 +228,12 @@ describe('connections', () => {
     const first = await child(`127.0.0.1:${a.address.port}`, 0)
     a.peers.setPeers(new Map([[2, first.address]]))
     await a.connected(2)
+    const exited = once(first.process, 'exit')
     const killedAt = performance.now()
     first.process.kill('SIGKILL')
     await a.disconnected(2)
     const noticedMs = performance.now() - killedAt
-    await once(first.process, 'exit')
+    await exited
 
     const second = await child('', first.address.port)
     const listeningAt = performance.now()
