@@ -63,7 +63,7 @@ type OptionalKeys<F extends Fields> = {
 type Flatten<T> = { [K in keyof T]: T[K] }
 
 export type InferFields<F extends Fields> = Flatten<
-  { [K in keyof F]: F[K] extends Field<infer T, infer _In, infer _O> ? T : never } & {
+  { -readonly [K in keyof F]: F[K] extends Field<infer T, infer _In, infer _O> ? T : never } & {
     unknownTaggedFields?: UnknownTaggedFields
   }
 >
