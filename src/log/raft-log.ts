@@ -1,8 +1,8 @@
 import { assert } from '../lib/assert.js'
 import type { LogIndex } from '../lib/ids.js'
 import type { Clock } from '../ports/clock.js'
-import type { Disk } from '../ports/disk.js'
-import type { OrderedStore, StoreOperation } from '../ports/ordered-store.js'
+import { type Disk, DiskError } from '../ports/disk.js'
+import type { OrderedStore, StoreEntry, StoreOperation } from '../ports/ordered-store.js'
 import type { Entry, HardState, Snapshot } from '../raft/types.js'
 import { crc32c } from '../wire/crc32c.js'
 import {
@@ -15,7 +15,7 @@ import {
   KEY_SNAPSHOT,
 } from './raft-log-codec.js'
 import { recover } from './raft-log-recovery.js'
-import { type SlotState, VoteSlots } from './vote-slots.js'
+import { type SlotState, type SlotsOpening, VoteSlots } from './vote-slots.js'
 
 /** One `persist` effect of the Raft core, or what belongs to a snapshot of its own. */
 export interface RaftLogWrite {
@@ -85,46 +85,47 @@ export class RaftLog {
   ) {}
 
   static open(options: RaftLogOptions, done: (opening: RaftLogOpening) => void): void {
-    const { store, disk, directory } = options
-    store.scan({ gte: Uint8Array.of(0), lt: Uint8Array.of(0xff) }, (error, found) => {
+    options.store.scan({ gte: Uint8Array.of(0), lt: Uint8Array.of(0xff) }, (error, found) => {
       if (error !== null) {
         done({ type: 'failed', error })
         return
       }
-      try {
-        const opening = VoteSlots.open(disk, directory)
-        if (opening.type === 'damaged') {
-          done({ type: 'quarantined', reason: opening.reason })
-          return
-        }
-        if (opening.created && found.length > 0) {
-          opening.slots.close()
-          // They would vouch for a store that they never saw.
-          disk.removeTree(directory)
-          done({ type: 'quarantined', reason: 'the vote slots are missing' })
-          return
-        }
-        const recovered = recover(found, opening.newest)
-        if (typeof recovered === 'string') {
-          opening.slots.close()
-          done({ type: 'quarantined', reason: recovered })
-          return
-        }
-        const { hardState, snapshot, head, entries } = recovered
-        const last = entries.at(-1)?.index ?? snapshot?.index ?? 0
-        const log = new RaftLog(
-          options,
-          opening.slots,
-          opening.newest,
-          entries[0]?.index ?? last + 1,
-          last,
-          head === undefined ? undefined : { index: head.snapshot.index, chunks: head.chunks },
-        )
-        done({ type: 'open', log, contents: { hardState, snapshot, entries } })
-      } catch (caught) {
-        done({ type: 'failed', error: caught as Error })
-      }
+      done(RaftLog.judge(options, found))
     })
+  }
+
+  private static judge(options: RaftLogOptions, found: readonly StoreEntry[]): RaftLogOpening {
+    const { disk, directory } = options
+    let opening: SlotsOpening
+    try {
+      opening = VoteSlots.open(disk, directory)
+    } catch (error) {
+      if (error instanceof DiskError) return { type: 'failed', error }
+      throw error
+    }
+    if (opening.type === 'damaged') return { type: 'quarantined', reason: opening.reason }
+    if (opening.created && found.length > 0) {
+      opening.slots.close()
+      // They would vouch for a store that they never saw.
+      disk.removeTree(directory)
+      return { type: 'quarantined', reason: 'the vote slots are missing' }
+    }
+    const recovered = recover(found, opening.newest)
+    if (typeof recovered === 'string') {
+      opening.slots.close()
+      return { type: 'quarantined', reason: recovered }
+    }
+    const { hardState, snapshot, head, entries } = recovered
+    const last = entries.at(-1)?.index ?? snapshot?.index ?? 0
+    const log = new RaftLog(
+      options,
+      opening.slots,
+      opening.newest,
+      entries[0]?.index ?? last + 1,
+      last,
+      head === undefined ? undefined : { index: head.snapshot.index, chunks: head.chunks },
+    )
+    return { type: 'open', log, contents: { hardState, snapshot, entries } }
   }
 
   /** Writes are made durable in the order of the calls, each whole or not at all; `done` is called once it is. */

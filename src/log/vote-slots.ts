@@ -36,7 +36,7 @@ export class VoteSlots {
   static open(disk: Disk, directory: string): SlotsOpening {
     const paths = FILES.map((name) => `${directory}/${name}`)
     const existing = paths.filter((path) => disk.exists(path))
-    if (existing.length === 0) return create(disk, directory, paths)
+    if (existing.length === 0) return VoteSlots.create(disk, directory, paths)
     const damaged: string[] = []
     let newest: { sequence: number; state: SlotState } | undefined
     const files = paths.map((path) => disk.open(path, { create: true }))
@@ -52,15 +52,16 @@ export class VoteSlots {
     // The other slot is written next: a torn one is renewed first.
     const slots = new VoteSlots(disk, files, newest.sequence)
     return { type: 'open', slots, newest: newest.state, created: false }
+  }
 
-    function create(disk: Disk, directory: string, paths: readonly string[]): SlotsOpening {
-      disk.mkdir(directory)
-      const state: SlotState = { hardState: { term: 0 }, lastIndexBound: 0 }
-      const files = paths.map((path) => disk.open(path, { create: true }))
-      for (const [i, file] of files.entries()) file.write(0, [encodeSlot(i, state)])
-      disk.syncNow([...files, { directory }])
-      return { type: 'open', slots: new VoteSlots(disk, files, 1), newest: state, created: true }
-    }
+  private static create(disk: Disk, directory: string, paths: readonly string[]): SlotsOpening {
+    disk.mkdir(directory)
+    const state: SlotState = { hardState: { term: 0 }, lastIndexBound: 0 }
+    const files = paths.map((path) => disk.open(path, { create: true }))
+    for (const [i, file] of files.entries()) file.write(0, [encodeSlot(i, state)])
+    const parent = directory.slice(0, Math.max(0, directory.lastIndexOf('/')))
+    disk.syncNow([...files, { directory }, { directory: parent }])
+    return { type: 'open', slots: new VoteSlots(disk, files, 1), newest: state, created: true }
   }
 
   /**

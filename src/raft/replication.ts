@@ -139,7 +139,9 @@ export function onHeartbeatReply(
 /** Two rounds of heartbeats without a step: a message or its answer was lost. */
 function resend(core: RaftCore, progress: Progress): void {
   if (progress.state === 'snapshot') {
-    sendChunk(core, progress, progress.snapshot!)
+    // Nothing of it arrived, and a newer one spares a second transfer.
+    if (progress.snapshotOffset === 0) startSnapshot(core, progress)
+    else sendChunk(core, progress, progress.snapshot!)
     return
   }
   if (progress.state === 'probe') {

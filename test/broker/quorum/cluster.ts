@@ -1,0 +1,223 @@
+import type { PeerMessage } from '../../../src/broker/peer-message.js'
+import type { QuorumSettings } from '../../../src/broker/quorum/options.js'
+import { QuorumReactor } from '../../../src/broker/quorum/quorum-reactor.js'
+import { SeededRandom } from '../../../src/lib/prng.js'
+import type { ControllerReply } from '../../../src/metadata/commands.js'
+import type { MetadataRecord } from '../../../src/metadata/records.js'
+import { MutableImage } from '../../../src/metadata/replay.js'
+import type { Logger } from '../../../src/ports/logger.js'
+import type { RecordCodec } from '../../../src/ports/record-codec.js'
+import { type SimProcess, SimWorldClock } from '../../sim/clock.js'
+import { SimDisk } from '../../sim/disk.js'
+import { SimLinks, SimNetwork } from '../../sim/network.js'
+import { SimPeerNetwork } from '../../sim/peers.js'
+import { SimStore } from '../../sim/store.js'
+
+const codec: RecordCodec<readonly MetadataRecord[]> = {
+  encode: (records) => Buffer.from(JSON.stringify(records)),
+  decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()),
+}
+
+const silent: Logger = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  child: () => silent,
+}
+
+export const CONTEXT = {
+  principal: 'User:ANONYMOUS',
+  clientId: 'test',
+  clientAddress: 'x',
+  listener: 'PLAINTEXT',
+}
+
+/** One node of a test cluster: a disk that outlives its processes, and what its listener was told. */
+export class TestNode {
+  disk: SimDisk
+  store: SimStore
+  directoryId: string
+  process: SimProcess | undefined
+  reactor: QuorumReactor | undefined
+  image = new MutableImage()
+  appliedIndex = 0
+  leader: number | undefined
+  snapshots = 0
+  lost: string[] = []
+  fatal: Error | undefined
+  quarantined: string[] = []
+
+  constructor(
+    readonly cluster: TestCluster,
+    readonly id: number,
+  ) {
+    this.disk = new SimDisk(cluster.world)
+    this.store = new SimStore(cluster.world)
+    this.directoryId = `dir-${id}`
+  }
+
+  start(): void {
+    const { cluster, id } = this
+    const process = cluster.world.process(`node-${id}`)
+    this.process = process
+    this.disk.attach(process)
+    this.store.attach(process)
+    this.image = new MutableImage()
+    this.appliedIndex = 0
+    this.leader = undefined
+    const reactor = new QuorumReactor({
+      nodeId: id,
+      directoryId: this.directoryId,
+      voters: cluster.ids.map((nodeId) => ({ nodeId, host: `host-${nodeId}`, port: 9093 })),
+      properties: new Map(),
+      clock: process.clock,
+      random: cluster.random.fork(),
+      logger: silent,
+      store: this.store,
+      disk: this.disk,
+      directory: 'raft',
+      codec,
+      openPeers: (handler) => cluster.peers.transport(id, `host-${id}`, process, handler),
+      quarantine: (reason, done) => {
+        this.quarantined.push(reason)
+        this.store = new SimStore(cluster.world)
+        this.store.attach(process)
+        if (this.disk.exists('raft')) this.disk.rename('raft', `raft.quarantined.${this.quarantined.length}`)
+        this.directoryId = `${this.directoryId}+`
+        done({ store: this.store, directoryId: this.directoryId })
+      },
+      fatal: (error) => {
+        this.fatal = error
+        process.kill()
+      },
+      settings: cluster.settings,
+    })
+    this.reactor = reactor
+    reactor.start(
+      {
+        onSnapshot: (records, index) => {
+          this.snapshots++
+          this.image = MutableImage.replay(records)
+          this.appliedIndex = index
+        },
+        onCommitted: (records, index) => {
+          for (const record of records) this.image.apply(record)
+          this.appliedIndex = index
+        },
+        onLeader: (leader) => {
+          this.leader = leader
+        },
+        onPeerLost: (peer, dead) => this.lost.push(`${peer}${dead ? ' dead' : ''}`),
+      },
+      () => {},
+    )
+  }
+
+  kill(): void {
+    this.process?.kill()
+    this.disk.crash()
+    this.store.crash()
+  }
+
+  wipe(directoryId: string): void {
+    this.disk.wipe()
+    this.store.wipe()
+    this.directoryId = directoryId
+  }
+
+  register(incarnationId = `incarnation-${this.id}`): TestReply {
+    return this.submit({
+      type: 'registerBroker',
+      brokerId: this.id,
+      clusterId: this.reactor!.status().clusterId!,
+      incarnationId,
+      directoryIds: [this.directoryId],
+      endpoints: [{ name: 'PLAINTEXT', host: `host-${this.id}`, port: 9092, securityProtocol: 'PLAINTEXT' }],
+    })
+  }
+
+  setConfig(name: string, value: string): TestReply {
+    return this.submit({
+      type: 'alterConfigs',
+      validateOnly: false,
+      replaceAll: false,
+      resources: [
+        { resourceType: 'broker', resourceName: '', operations: [{ name, operation: 'set', value }] },
+      ],
+    })
+  }
+
+  submit(command: Parameters<QuorumReactor['submit']>[0], timeoutMs = 5000): TestReply {
+    const result: TestReply = { reply: undefined }
+    this.reactor!.submit(command, CONTEXT, timeoutMs, (reply) => {
+      result.reply = reply
+    })
+    return result
+  }
+}
+
+export interface TestReply {
+  reply: ControllerReply | undefined
+}
+
+export class TestCluster {
+  readonly world = new SimWorldClock()
+  readonly random: SeededRandom
+  readonly links: SimLinks
+  readonly peers: SimPeerNetwork<PeerMessage>
+  readonly nodes: TestNode[]
+
+  constructor(
+    readonly ids: readonly number[],
+    seed = 1,
+    readonly settings: Partial<QuorumSettings> = {},
+  ) {
+    this.random = new SeededRandom(seed)
+    this.links = new SimLinks(this.random.fork())
+    this.peers = new SimPeerNetwork(new SimNetwork(this.world, this.links))
+    this.nodes = ids.map((id) => new TestNode(this, id))
+  }
+
+  node(id: number): TestNode {
+    return this.nodes.find((node) => node.id === id)!
+  }
+
+  startAll(): void {
+    for (const node of this.nodes) node.start()
+  }
+
+  /** The one running node that acts as the controller. */
+  leader(): TestNode | undefined {
+    return this.nodes.find(
+      (node) =>
+        node.process?.state === 'running' &&
+        node.leader === node.id &&
+        node.reactor?.status().role === 'leader',
+    )
+  }
+
+  until(condition: () => boolean, limitMs = 10_000): number {
+    const from = this.world.nowMs
+    if (!this.world.runUntilTrue(condition, limitMs)) {
+      const states = this.nodes.map((node) => JSON.stringify(node.reactor?.status()))
+      throw new Error(`not within ${limitMs} ms:\n${states.join('\n')}`)
+    }
+    return this.world.nowMs - from
+  }
+
+  /** Every running node follows one active controller. */
+  untilLed(limitMs = 10_000): TestNode {
+    this.until(() => {
+      const leader = this.leader()
+      const running = this.nodes.filter((node) => node.process?.state === 'running')
+      return leader !== undefined && running.every((node) => node.leader === leader.id)
+    }, limitMs)
+    return this.leader()!
+  }
+
+  reply(result: TestReply, limitMs = 10_000): ControllerReply {
+    this.until(() => result.reply !== undefined, limitMs)
+    return result.reply!
+  }
+}

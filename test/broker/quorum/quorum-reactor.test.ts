@@ -1,0 +1,212 @@
+import { describe, expect, it } from 'vitest'
+import { TestCluster } from './cluster.js'
+
+const THREE = [1, 2, 3]
+
+function led(seed = 1, settings = {}): TestCluster {
+  const cluster = new TestCluster(THREE, seed, settings)
+  cluster.startAll()
+  cluster.untilLed()
+  return cluster
+}
+
+describe('a quorum of three', () => {
+  it('founds one cluster, elects, and agrees on its id', () => {
+    const cluster = led()
+    const ids = cluster.nodes.map((node) => node.reactor!.status().clusterId)
+    expect(new Set(ids).size).toBe(1)
+    expect(cluster.nodes.filter((node) => node.reactor!.status().role === 'leader')).toHaveLength(1)
+    expect(
+      cluster
+        .node(1)
+        .reactor!.status()
+        .voters.map((voter) => voter.directoryId),
+    ).toEqual(['dir-1', 'dir-2', 'dir-3'])
+    const entry = cluster.node(1).reactor!.readLog(1, 1)[0]!
+    expect(entry).toMatchObject({ index: 1, term: 1, type: 'configuration' })
+  })
+
+  it('carries a command of any node to the controller and replies after its commit', () => {
+    const cluster = led()
+    for (const node of cluster.nodes) {
+      const reply = cluster.reply(node.register())
+      expect(reply).toMatchObject({ type: 'registerBroker', errorCode: 0 })
+      // The reply left after the commit on the leader.
+      expect(cluster.leader()!.image.brokers.has(node.id)).toBe(true)
+    }
+    cluster.until(() => cluster.nodes.every((node) => node.image.brokers.size === 3))
+  })
+
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])('fails over within 500 ms after a kill, seed %i', (seed) => {
+    const cluster = led(seed)
+    const old = cluster.leader()!
+    cluster.reply(old.register())
+    old.kill()
+    const ms = cluster.until(() => cluster.leader() !== undefined, 3000)
+    expect(ms).toBeLessThan(500)
+    const leader = cluster.untilLed()
+    expect(leader.id).not.toBe(old.id)
+    expect(leader.image.brokers.has(old.id)).toBe(true)
+    expect(cluster.reply(leader.register())).toMatchObject({ errorCode: 0 })
+    expect(leader.lost).toContain(`${old.id} dead`)
+    old.start()
+    cluster.until(() => old.appliedIndex === leader.appliedIndex && old.leader === leader.id)
+    expect(old.image.toRecords()).toEqual(leader.image.toRecords())
+  })
+
+  it('fails what is pending with NOT_CONTROLLER when the controller dies', () => {
+    const cluster = led()
+    const leader = cluster.leader()!
+    const follower = cluster.nodes.find((node) => node !== leader)!
+    const result = follower.register()
+    leader.kill()
+    expect(cluster.reply(result)).toMatchObject({ type: 'failed', errorCode: 41 })
+  })
+
+  it('holds a command while nobody leads, and times out', () => {
+    const cluster = led()
+    const [a, b, c] = cluster.nodes as [
+      (typeof cluster.nodes)[0],
+      (typeof cluster.nodes)[0],
+      (typeof cluster.nodes)[0],
+    ]
+    b.kill()
+    c.kill()
+    cluster.world.runFor(5000)
+    expect(a.reactor!.status()).toMatchObject({ role: 'preCandidate', leader: undefined, hasQuorum: false })
+    const result = a.register()
+    cluster.world.runFor(4000)
+    expect(result.reply).toBeUndefined()
+    expect(cluster.reply(result)).toMatchObject({ type: 'failed', errorCode: 7 })
+    const held = a.register()
+    b.start()
+    expect(cluster.reply(held)).toMatchObject({ type: 'registerBroker', errorCode: 0 })
+  })
+
+  it('isolated, a leader resigns and acknowledges nothing', () => {
+    const cluster = led()
+    const old = cluster.leader()!
+    for (const node of cluster.nodes) {
+      if (node !== old) cluster.links.cutBoth(`host-${old.id}`, `host-${node.id}`)
+    }
+    const result = old.register()
+    cluster.world.runFor(2000)
+    expect(old.reactor!.status().role).not.toBe('leader')
+    expect(result.reply).toMatchObject({ errorCode: 41 })
+    cluster.until(() => cluster.leader() !== undefined, 3000)
+    const term = cluster.leader()!.reactor!.status().term
+    cluster.world.runFor(10_000)
+    // Pre-vote: the isolated node's term does not grow.
+    expect(old.reactor!.status().term).toBeLessThan(term)
+    cluster.links.healAll()
+    cluster.untilLed()
+    expect(cluster.leader()!.reactor!.status().term).toBe(term)
+  })
+
+  it('brings a follower back by a snapshot, and restores from its own', () => {
+    const cluster = led(3, { snapshotEntries: 20, snapshotTailEntries: 5 })
+    const leader = cluster.leader()!
+    const away = cluster.nodes.find((node) => node !== leader)!
+    away.kill()
+    cluster.world.runFor(500)
+    for (let i = 0; i < 60; i++) cluster.reply(leader.register(`incarnation-${i}`))
+    expect(leader.reactor!.status().snapshotIndex).toBeGreaterThan(20)
+    expect(leader.reactor!.status().firstIndex).toBeGreaterThan(20)
+    away.start()
+    cluster.until(() => away.appliedIndex === leader.appliedIndex)
+    expect(away.image.toRecords()).toEqual(leader.image.toRecords())
+    expect(away.snapshots).toBeGreaterThanOrEqual(2)
+    expect(away.reactor!.events.recent().map((event) => event.type)).toContain('snapshotInstalled')
+    for (const node of cluster.nodes) node.kill()
+    for (const node of cluster.nodes) node.start()
+    const next = cluster.untilLed()
+    expect(next.image.brokers.get(leader.id)?.incarnationId).toBe('incarnation-59')
+    cluster.until(() => cluster.nodes.every((node) => node.appliedIndex === next.appliedIndex))
+    expect(cluster.node(2).image.toRecords()).toEqual(cluster.node(1).image.toRecords())
+  })
+
+  it('hands leadership over before a stop, without a gap', () => {
+    const cluster = led()
+    const old = cluster.leader()!
+    let done = false
+    old.reactor!.prepareStop(() => {
+      done = true
+    })
+    expect(cluster.until(() => done)).toBeLessThan(250)
+    expect(cluster.until(() => cluster.leader() !== undefined)).toBeLessThan(100)
+    expect(cluster.leader()!.id).not.toBe(old.id)
+    old.reactor!.close()
+    cluster.world.runFor(3000)
+    expect(cluster.leader()).toBeDefined()
+  })
+
+  it('survives a power cut on every node', () => {
+    const cluster = led(5)
+    for (const node of cluster.nodes) cluster.reply(node.register())
+    for (const node of cluster.nodes) {
+      node.process!.kill()
+      node.disk.powerCut(cluster.random)
+      node.store.powerCut(cluster.random)
+    }
+    for (const node of cluster.nodes) node.start()
+    const leader = cluster.untilLed()
+    expect([...leader.image.brokers.keys()].sort()).toEqual(THREE)
+    expect(cluster.nodes.flatMap((node) => node.quarantined)).toEqual([])
+  })
+
+  it('quarantines a log that lost its last batch in silence, and follows without a vote', () => {
+    const cluster = led(6)
+    for (const node of cluster.nodes) cluster.reply(node.register())
+    const victim = cluster.nodes.find((node) => node !== cluster.leader())!
+    cluster.world.runFor(1000)
+    victim.kill()
+    victim.store.powerCut(cluster.random, 1)
+    victim.start()
+    const leader = cluster.untilLed()
+    expect(victim.quarantined).toHaveLength(1)
+    expect(victim.reactor!.status().role).toBe('observer')
+    cluster.until(() => victim.appliedIndex === leader.appliedIndex)
+    expect(victim.image.toRecords()).toEqual(leader.image.toRecords())
+    const progress = leader.reactor!.status().progress.find((each) => each.voter.nodeId === victim.id)!
+    expect(progress).toMatchObject({ isVoter: false, voter: { directoryId: victim.directoryId } })
+  })
+
+  it('never founds with two wiped directories of three', () => {
+    const cluster = led(7)
+    const clusterId = cluster.node(1).reactor!.status().clusterId
+    cluster.reply(cluster.node(1).register())
+    for (const node of cluster.nodes) node.kill()
+    cluster.node(2).wipe('dir-2b')
+    cluster.node(3).wipe('dir-3b')
+    cluster.node(2).start()
+    cluster.node(3).start()
+    cluster.world.runFor(20_000)
+    expect(cluster.node(2).reactor!.status().role).toBe('founding')
+    cluster.node(1).start()
+    cluster.world.runFor(20_000)
+    expect(cluster.node(2).reactor!.status()).toMatchObject({ role: 'observer', clusterId })
+    expect(cluster.leader()).toBeUndefined()
+  })
+
+  it('stops where the store fails', () => {
+    const cluster = led(8)
+    const leader = cluster.leader()!
+    leader.store.failBatch = () => new Error('EIO')
+    leader.register()
+    cluster.until(() => leader.fatal !== undefined)
+    expect(leader.fatal!.message).toBe('EIO')
+  })
+})
+
+describe('a quorum of one', () => {
+  it('founds and leads at once', () => {
+    const cluster = new TestCluster([1])
+    cluster.startAll()
+    expect(cluster.until(() => cluster.leader() !== undefined)).toBeLessThan(50)
+    expect(cluster.reply(cluster.node(1).register())).toMatchObject({ errorCode: 0 })
+    cluster.node(1).kill()
+    cluster.node(1).start()
+    cluster.until(() => cluster.leader() !== undefined)
+    expect(cluster.node(1).image.brokers.size).toBe(1)
+  })
+})
