@@ -47,7 +47,7 @@ export class LeaderAppends {
     }
     const config = this.context.configs.topic(this.partition.topic)
     const nowWallMs = this.context.clock.wallMs()
-    const validation = validateAppend(records, options.origin, config, nowWallMs)
+    const validation = validateAppend(records, options, config, this.context.compression, nowWallMs)
     if (validation.type === 'invalid') {
       this.answerLater(done, this.failure(validation.errorCode, validation.message))
       return

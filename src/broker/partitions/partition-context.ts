@@ -3,6 +3,7 @@ import type { ConfigView } from '../../metadata/configs.js'
 import type { IsrProposal } from '../../partition/isr.js'
 import type { Eligibility } from '../../partition/leader-state.js'
 import type { Clock } from '../../ports/clock.js'
+import type { Compression } from '../../ports/compression.js'
 import type { Logger } from '../../ports/logger.js'
 import type { Deadlines } from './deadlines.js'
 import type { Partition } from './partition.js'
@@ -13,6 +14,7 @@ export interface PartitionContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly configs: Pick<ConfigView, 'topic'>
+  readonly compression: Compression
   readonly deadlines: Deadlines
   /** `replica.lag.time.max.ms`. */
   readonly lagTimeMaxMs: number
@@ -23,6 +25,6 @@ export interface PartitionContext {
   proposeIsr(partition: Partition, proposal: IsrProposal): void
   /** The leader that the image names now, for the hint of KIP-951. */
   currentLeader(partition: Partition): { leaderId: NodeId; leaderEpoch: number }
-  /** An fsync failed: nothing of the directory may be trusted. */
-  onDiskFailure(error: Error): void
+  /** An fsync of this replica's log failed, so nothing it holds may be promised any more. */
+  onDiskFailure(partition: Partition, error: Error): void
 }

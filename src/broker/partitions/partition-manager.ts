@@ -2,6 +2,7 @@ import { type LeaderEpoch, NO_NODE, type NodeId, type Offset, type Uuid } from '
 import type { QuarantinedLog } from '../../log/log-manager.js'
 import type { TopicImage } from '../../metadata/image.js'
 import type { Timer } from '../../ports/clock.js'
+import { DiskError } from '../../ports/disk.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { AppendResult, MetadataChange } from '../services.js'
 import { Deadlines } from './deadlines.js'
@@ -61,13 +62,14 @@ export class PartitionManager {
       clock,
       logger: services.logger,
       configs,
+      compression: services.compression,
       deadlines,
       lagTimeMaxMs: configs.int('replica.lag.time.max.ms'),
       producerExpirationMs: configs.int('producer.id.expiration.ms'),
       eligibility: (id) => services.metadata.image.brokers.get(id),
       proposeIsr: (partition, proposal) => this.isrUpdates.propose(partition, proposal),
       currentLeader: (partition) => this.currentLeader(partition.topicId, partition.partitionId),
-      onDiskFailure: (error) => this.onLogsOffline(error),
+      onDiskFailure: (partition, error) => this.onSyncFailure(partition, error),
     }
     this.timer = clock.after(CHECK_INTERVAL_MS, () => this.check())
   }
@@ -117,7 +119,7 @@ export class PartitionManager {
     try {
       return { ...read, slice: log.read(offset, highWatermark, maxBytes, true) }
     } catch (error) {
-      located.partition.reportReadFailure(error as Error)
+      located.partition.reportFailure(error as Error)
       return { ...read, errorCode: ErrorCode.KAFKA_STORAGE_ERROR }
     }
   }
@@ -213,10 +215,7 @@ export class PartitionManager {
   onLogsOffline(error: Error): void {
     this.services.logger.error({ error }, 'the log directory is offline: its replicas stop')
     for (const partition of this.all()) {
-      if (partition.health === 'offline') continue
-      this.fetchers.remove(partition)
-      partition.retire('offline', ErrorCode.KAFKA_STORAGE_ERROR)
-      this.announceLoss(partition)
+      if (partition.health !== 'offline') this.takeOffline(partition)
     }
   }
 
@@ -239,6 +238,18 @@ export class PartitionManager {
     }
     this.fetches.stop()
     this.services.clock.endOfTurn(done)
+  }
+
+  /** The log directory as a whole is LogManager's to judge; this replica is done in any case. */
+  private onSyncFailure(partition: Partition, error: Error): void {
+    if (this.isOffline) this.onLogsOffline(error)
+    else this.takeOffline(partition)
+  }
+
+  private takeOffline(partition: Partition): void {
+    this.fetchers.remove(partition)
+    partition.retire('offline', ErrorCode.KAFKA_STORAGE_ERROR)
+    this.announceLoss(partition)
   }
 
   private *all(): Iterable<Partition> {
@@ -293,8 +304,15 @@ export class PartitionManager {
       this.quarantine.onImage(topic, partitionId, image)
       if (this.quarantine.has(topic.id, topic.name, partitionId)) return
       const partition = hosted ?? this.create(topic, partitionId)
-      if (partition !== undefined && partition.health === 'online')
+      if (partition === undefined || partition.health !== 'online') return
+      try {
         this.applyRole(partition, topic, partitionId)
+      } catch (error) {
+        // A log that was found damaged refuses everything until LogManager has set it aside.
+        if (!(error instanceof DiskError)) throw error
+        partition.reportFailure(error)
+        this.takeOffline(partition)
+      }
     })
   }
 
@@ -302,6 +320,7 @@ export class PartitionManager {
     const { logs, configs, logger } = this.services
     try {
       const config = logConfigOf(configs.topic(topic.name))
+      this.removeNamesake(topic, partitionId)
       const log = logs.getOrCreate({ topic: topic.name, topicId: topic.id, partition: partitionId, config })
       log.updateConfig(config)
       const highWatermark = logs.checkpointedHighWatermark(topic.id, partitionId)
@@ -313,6 +332,15 @@ export class PartitionManager {
     } catch (error) {
       logger.error({ topic: topic.name, partition: partitionId, error }, 'the log cannot be opened')
       return undefined
+    }
+  }
+
+  /** A topic of this name was deleted while the broker was away: its log stands where the new one belongs. */
+  private removeNamesake(topic: TopicImage, partitionId: number): void {
+    for (const log of [...this.services.logs.logs()]) {
+      if (log.topic === topic.name && log.partition === partitionId && log.topicId !== topic.id) {
+        this.services.logs.delete(log.topicId, partitionId)
+      }
     }
   }
 

@@ -80,7 +80,7 @@ export function readForFetch(partition: Partition, asked: ReadOptions): Partitio
     const slice = log.read(asked.fetchOffset, limit, asked.maxBytes, asked.minOneBatch)
     return { ...read, chunks: slice.chunks, byteLength: slice.byteLength }
   } catch (error) {
-    partition.reportReadFailure(error as Error)
+    partition.reportFailure(error as Error)
     return { ...read, errorCode: ErrorCode.KAFKA_STORAGE_ERROR }
   }
 }

@@ -116,7 +116,8 @@ export class Partition {
     })
     this.roleValue = { type: 'leader', leaderEpoch: image.leaderEpoch, state }
     this.onLocalProgress()
-    if (this.flushesBeforeAck && log.durableEndOffset < log.logEndOffset) this.sync()
+    // The epoch's start, and a truncation by which it came to lead, must not be undone by a power cut.
+    if (this.flushesBeforeAck) this.sync()
     this.wakeAllReads()
     return true
   }
@@ -150,7 +151,11 @@ export class Partition {
 
   /** A clean stop: the next start need not scan the log for producers. */
   writeProducerSnapshot(): void {
-    this.producers.writeSnapshot(this.log.logEndOffset)
+    try {
+      this.producers.writeSnapshot(this.log.logEndOffset)
+    } catch (error) {
+      this.reportFailure(error as Error)
+    }
   }
 
   // Leading
@@ -188,7 +193,7 @@ export class Partition {
       this.log.append(batches)
     } catch (error) {
       this.context.logger.error({ topic: this.topic, partition: this.partitionId, error }, 'append failed')
-      this.producers.load()
+      this.reloadProducers()
       return error as Error
     }
     this.onLocalProgress()
@@ -223,7 +228,7 @@ export class Partition {
         this.log.advanceLogStartOffset(leaderLogStartOffset)
       }
     } catch (error) {
-      this.producers.load()
+      this.reloadProducers()
       return { type: 'refused', reason: `the log refused it: ${(error as Error).message}` }
     }
     return parsed.fault === null ? { type: 'done' } : { type: 'refused', reason: parsed.fault }
@@ -244,11 +249,10 @@ export class Partition {
         'truncating below the high watermark: an unclean election lost committed records',
       )
     }
-    this.log.truncateTo(offset)
-    role.state.onTruncated(offset)
-    this.lastHighWatermark = role.state.highWatermark
-    this.producers.load()
-    return true
+    return this.cut(() => {
+      this.log.truncateTo(offset)
+      role.state.onTruncated(this.log.logEndOffset)
+    })
   }
 
   /** Our log's end lies outside of the leader's log. */
@@ -259,10 +263,22 @@ export class Partition {
       { topic: this.topic, partition: this.partitionId, logEnd: this.log.logEndOffset, offset },
       'out of the range of the leader: the replica begins anew at its log start',
     )
-    this.log.truncateFullyAndStartAt(offset)
-    role.state.onRestarted(offset)
-    this.lastHighWatermark = offset
-    this.producers.load()
+    return this.cut(() => {
+      this.log.truncateFullyAndStartAt(offset)
+      role.state.onRestarted(offset)
+    })
+  }
+
+  /** False where the log failed: it reports that itself, and is set aside or offline soon. */
+  private cut(change: () => void): boolean {
+    try {
+      change()
+      this.producers.load()
+    } catch (error) {
+      this.reportFailure(error as Error)
+      return false
+    }
+    this.lastHighWatermark = this.highWatermark
     return true
   }
 
@@ -274,7 +290,7 @@ export class Partition {
     }
     this.log.sync((error) => {
       if (error === null) ready()
-      else this.context.onDiskFailure(error)
+      else this.onSyncFailure(error)
     })
   }
 
@@ -292,8 +308,8 @@ export class Partition {
   }
 
   /** A read found the disk or the log damaged: the caller answers KAFKA_STORAGE_ERROR. */
-  reportReadFailure(error: Error): void {
-    this.context.logger.error({ topic: this.topic, partition: this.partitionId, error }, 'read failed')
+  reportFailure(error: Error): void {
+    this.context.logger.error({ topic: this.topic, partition: this.partitionId, error }, 'the log failed')
   }
 
   status(): PartitionStatus {
@@ -332,8 +348,21 @@ export class Partition {
   private sync(): void {
     this.log.sync((error) => {
       if (error === null) this.onLocalProgress()
-      else this.context.onDiskFailure(error)
+      else this.onSyncFailure(error)
     })
+  }
+
+  /** A log that was closed or deleted meanwhile fails what waited: nobody asks for it any more. */
+  private onSyncFailure(error: Error): void {
+    if (this.roleValue.type !== 'none') this.context.onDiskFailure(this, error)
+  }
+
+  private reloadProducers(): void {
+    try {
+      this.producers.load()
+    } catch (error) {
+      this.reportFailure(error as Error)
+    }
   }
 
   private onLocalProgress(): void {

@@ -94,9 +94,8 @@ export class ReplicaFetcher {
     }
     this.partitions.set(key, entry)
     this.forgotten.delete(key)
-    // A fetch promises durability, also of what an earlier leader had sent.
-    if (partition.log.durableEndOffset >= partition.log.logEndOffset) this.makeReady(entry)
-    else partition.syncFollower(() => this.makeReady(entry))
+    // A fetch promises durability, also of what an earlier leader had sent or cut.
+    partition.syncFollower(() => this.makeReady(entry))
   }
 
   remove(partition: Partition): void {

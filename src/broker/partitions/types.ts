@@ -32,6 +32,8 @@ export interface AppendOptions {
   origin: 'client' | 'coordinator'
   /** Answers NOT_LEADER_OR_FOLLOWER where the leadership has another epoch (KAFKA-20634). */
   expectedLeaderEpoch?: LeaderEpoch
+  /** Of the Produce request; the newest where it is left out. */
+  apiVersion?: number
 }
 
 /** Committed batches, from the local leader. */

@@ -109,7 +109,7 @@ function answer(
     }
   } catch (error) {
     if (error instanceof WireError) return failed(ErrorCode.CORRUPT_MESSAGE)
-    located.partition.reportReadFailure(error as Error)
+    located.partition.reportFailure(error as Error)
     return failed(ErrorCode.KAFKA_STORAGE_ERROR)
   }
 }

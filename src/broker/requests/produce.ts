@@ -89,7 +89,12 @@ class ProduceTask {
         topicId,
         index,
         partition.records,
-        { requiredAcks: acks, timeoutMs: Math.max(0, timeoutMs), origin: 'client' },
+        {
+          requiredAcks: acks,
+          timeoutMs: Math.max(0, timeoutMs),
+          origin: 'client',
+          apiVersion: this.context.apiVersion,
+        },
         (result) => done(this.describe(index, result)),
       )
     }
