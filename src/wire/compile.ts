@@ -3,7 +3,13 @@
  * are, flexible or not, nullable or not, defaults) is settled here; a codec is a tree of small closures without
  * version tests. A count is checked against the remaining bytes before its elements are read.
  */
-import { defaultValue, isDefaultValue, needsFreshDefault } from './defaults.js'
+import {
+  type DefaultFactory,
+  defaultFactory,
+  defaultValue,
+  fillDefaults,
+  isDefaultValue,
+} from './defaults.js'
 import { type Reader, WireError, Writer } from './primitives.js'
 import type { Field, Fields, FieldType, Message, ScalarKind } from './schema.js'
 import { inRange } from './versions.js'
@@ -215,12 +221,13 @@ function compileStruct(fields: Fields, version: number, flexible: boolean): Valu
   /** Every field at its default: a decoded value starts as a copy, so that all values have one shape. */
   const template: Struct = {}
   /** Defaults that must not be shared between values, of fields that reading may leave out. */
-  const fresh: { name: string; field: Field }[] = []
+  const fresh: DefaultFactory[] = []
 
   for (const [name, field] of Object.entries(fields)) {
     const present = inRange(field.versions, version)
     template[name] = defaultValue(field)
-    if (needsFreshDefault(field) && (!present || field.tag !== null)) fresh.push({ name, field })
+    const factory = defaultFactory(name, field)
+    if (factory !== null && (!present || field.tag !== null)) fresh.push(factory)
     if (!present) continue
     const compiled: StructField = {
       name,
@@ -236,8 +243,7 @@ function compileStruct(fields: Fields, version: number, flexible: boolean): Valu
   const minBytes = plain.reduce((sum, field) => sum + field.codec.minBytes, flexible ? 1 : 0)
   return {
     read: (reader) => {
-      const value: Struct = { ...template }
-      for (const { name, field } of fresh) value[name] = defaultValue(field)
+      const value = fillDefaults({ ...template }, fresh)
       readPlain(reader, plain, value)
       if (flexible) readTagged(reader, tagged, value)
       return value

@@ -33,9 +33,29 @@ function defaultStruct(fields: Fields): Record<string, unknown> {
   return value
 }
 
-/** Arrays and structs are mutable: two decoded values must not share one. */
-export function needsFreshDefault(field: Field): boolean {
-  return field.default !== null && (field.type.kind === 'array' || field.type.kind === 'struct')
+/** Makes one field's default anew for each value. */
+export interface DefaultFactory {
+  readonly name: string
+  make(): unknown
+}
+
+/** Arrays and structs are mutable, so two decoded values must not share one. Null: the default may be shared. */
+export function defaultFactory(name: string, field: Field): DefaultFactory | null {
+  if (field.default === null) return null
+  if (field.type.kind === 'array') return { name, make: () => [] }
+  if (field.type.kind !== 'struct') return null
+  const { fields } = field.type
+  const template = defaultStruct(fields)
+  const inner = Object.entries(fields).flatMap(([key, value]) => defaultFactory(key, value) ?? [])
+  return { name, make: () => fillDefaults({ ...template }, inner) }
+}
+
+export function fillDefaults(
+  value: Record<string, unknown>,
+  factories: readonly DefaultFactory[],
+): Record<string, unknown> {
+  for (let i = 0; i < factories.length; i++) value[factories[i]!.name] = factories[i]!.make()
+  return value
 }
 
 /** A tagged field at its default is not written (KIP-482). */

@@ -30,7 +30,6 @@ export const DescribeQuorumRequest = message(
 )
 
 const replicaStateFields = {
-  /** -1: a consumer. */
   replicaId: int32('0+'),
   replicaDirectoryId: uuid('2+', { default: ZERO_UUID }),
   logEndOffset: int64('0+'),
