@@ -73,8 +73,11 @@ export class GroupCoordinatorRuntime {
 
   private onLeadership(event: LeadershipEvent): void {
     if (event.topic !== OFFSETS_TOPIC || this.isStopped) return
-    this.unload(event.partitionId)
-    if (event.isLeader) this.load(event)
+    const { topicId, partitionId, isLeader } = event
+    // The end of a topic that was deleted says nothing of the one that took its name.
+    if (!isLeader && this.shards.get(partitionId)?.topicId !== topicId) return
+    this.unload(partitionId)
+    if (isLeader) this.load(event)
   }
 
   private load(event: LeadershipEvent): void {
