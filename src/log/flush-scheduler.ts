@@ -4,12 +4,15 @@ import type { Disk, DiskError, DiskFile, SyncTarget } from '../ports/disk.js'
 
 /** One log's part in a sync: what it wrote up to now, and whom to tell. */
 export interface FlushJob {
-  /** Files to fsync first. Pinned until the job ends. */
+  /** Files to fsync, open until the job ends. */
   readonly files: readonly DiskFile[]
-  /** Called when the files are durable: puts the epoch checkpoint in its place. */
-  readonly afterFiles: (() => void) | null
-  /** Directories to fsync: with the files, or after `afterFiles`. None once the log is closed: it may have moved. */
-  readonly directories: () => readonly string[]
+  /** Directories to fsync with them. */
+  readonly directories: readonly string[]
+  /**
+   * Called when all that is durable: puts the epoch checkpoint in its place and names the directory to fsync then; null
+   * where the log was closed meanwhile. It must never be durable before the truncation that it speaks of.
+   */
+  readonly afterFiles: (() => string | null) | null
   /** Once, at the end. */
   readonly done: (error: Error | null) => void
 }
@@ -103,10 +106,9 @@ export class FlushScheduler {
       this.busy.add(source)
     }
     const targets: SyncTarget[] = []
-    const twoSteps = jobs.filter((job) => job.afterFiles !== null)
     for (const job of jobs) {
       targets.push(...job.files)
-      if (job.afterFiles === null) targets.push(...job.directories().map((directory) => ({ directory })))
+      for (const directory of job.directories) targets.push({ directory })
     }
     this.inFlight++
     const end = (error: Error | null): void => {
@@ -118,20 +120,22 @@ export class FlushScheduler {
       if (this.dirty.size > 0) this.schedule()
     }
     this.sync(targets, (error) => {
-      if (error !== null || twoSteps.length === 0 || this.failure !== null) {
+      if (error !== null || this.failure !== null) {
         end(error)
         return
       }
+      const later: SyncTarget[] = []
       try {
-        for (const job of twoSteps) job.afterFiles?.()
+        for (const job of jobs) {
+          const directory = job.afterFiles?.() ?? null
+          if (directory !== null) later.push({ directory })
+        }
       } catch (renameError) {
         end(renameError as Error)
         return
       }
-      this.sync(
-        twoSteps.flatMap((job) => job.directories().map((directory) => ({ directory }))),
-        end,
-      )
+      if (later.length === 0) end(null)
+      else this.sync(later, end)
     })
   }
 

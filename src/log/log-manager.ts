@@ -575,10 +575,15 @@ export class LogManager {
       this.scrubbed = { queue: [...this.logs()], cursor: 0 }
     }
     const log = this.scrubbed.queue[0]
-    const next = log === undefined || log.isClosed ? null : log.scrub(this.scrubbed.cursor, SCRUB_BYTES)
-    this.scrubbed.cursor = next ?? 0
-    if (next !== null) return
+    const { cursor } = this.scrubbed
+    // Should it throw, it has reported the damage, and the next log is due.
+    this.scrubbed.cursor = 0
     this.scrubbed.queue.shift()
+    const next = log === undefined || log.isClosed ? null : log.scrub(cursor, SCRUB_BYTES)
+    if (log !== undefined && next !== null) {
+      this.scrubbed.cursor = next
+      this.scrubbed.queue.unshift(log)
+    }
     if (this.scrubbed.queue.length === 0) this.scrubbed.cursor = -1
   }
 }

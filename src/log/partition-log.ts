@@ -137,7 +137,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
       expected = batch.lastOffset + 1
       if (this.mustRoll(batch, bytes)) {
         this.write(batches.slice(from, i))
-        this.roll(batch.baseOffset)
+        this.roll()
         from = i
         bytes = 0
       }
@@ -184,11 +184,10 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     }
   }
 
-  private roll(baseOffset: Offset): void {
-    const { active } = this
-    // An empty segment is as good as a new one, unless its name is too far off.
-    if (active.baseOffset === baseOffset) return
-    this.finish(active)
+  /** Always at the log's end, even before a gap of offsets: so a segment that lost its last batches is seen. */
+  private roll(): void {
+    const baseOffset = this.endOffset
+    this.finish(this.active)
     this.startSegment(baseOffset)
     this.onRoll?.(baseOffset)
   }
@@ -222,11 +221,10 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     const cached = this.tail.find(offset)
     if (cached >= 0) return this.readTail(offset, cached, maxOffset, maxBytes, minOneBatch)
     return this.detectDamage(() => {
-      for (let at = this.segmentAt(offset); at < this.segments.length; at++) {
-        const slice = readSegment(this.segments[at]!, offset, maxOffset, maxBytes, minOneBatch)
-        if (slice !== null) return slice
-      }
-      return NOTHING(offset)
+      const segment = this.segments[this.segmentAt(offset)]!
+      const slice = readSegment(segment, offset, maxOffset, maxBytes, minOneBatch)
+      if (slice === null) throw new LogDamage(`${segment.path('.log')} lacks offset ${offset}`)
+      return slice
     })
   }
 
@@ -284,7 +282,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
       temporary = writeWhole(disk, `${checkpoint}.tmp`, encodeEpochCheckpoint(this.epochs.all))
       files.push(temporary)
     }
-    if (this.directoryDirty || temporary !== null) directories.push(this.directory)
+    if (this.directoryDirty) directories.push(this.directory)
     if (this.parentDirty) directories.push('')
     if (this.pointDirty) files.push(points.syncTarget())
     this.directoryDirty = false
@@ -292,12 +290,14 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     this.pointDirty = false
     return {
       files,
-      directories: () => (this.failure === null ? directories : []),
+      directories,
       afterFiles:
         temporary === null
           ? null
           : () => {
-              if (this.failure === null) disk.rename(`${checkpoint}.tmp`, checkpoint)
+              if (this.failure !== null) return null
+              disk.rename(`${checkpoint}.tmp`, checkpoint)
+              return this.directory
             },
       done: (error) => {
         for (const pin of pinned) pin.release()
@@ -532,7 +532,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     return this.detectDamage(() => {
       const age = nowWallMs - this.active.firstTimestampMs
       if (this.active.sizeInBytes > 0 && this.active.firstTimestampMs >= 0 && age > config.segmentMs) {
-        this.roll(this.endOffset)
+        this.roll()
       }
       if (!config.cleanupPolicy.includes('delete')) return this.deleteOldest(() => true)
       return this.retain(nowWallMs, Math.min(highWatermark, this.endOffset))
@@ -546,7 +546,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
       return retentionMs >= 0 && newest >= 0 && nowWallMs - newest > retentionMs
     }
     if (this.endOffset <= limit && this.active.sizeInBytes > 0 && this.segments.every(expired)) {
-      this.roll(this.endOffset)
+      this.roll()
     }
     let excess = retentionBytes < 0 ? 0 : this.totalBytes - retentionBytes
     let start = this.startOffset
@@ -577,11 +577,10 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     return this.detectDamage(() => {
       const from = Math.max(cursor, this.startOffset)
       if (from >= this.endOffset) return null
-      for (let at = this.segmentAt(from); at < this.segments.length; at++) {
-        const slice = readSegment(this.segments[at]!, from, this.endOffset, maxBytes, true)
-        if (slice !== null) return slice.nextOffset
-      }
-      return null
+      const segment = this.segments[this.segmentAt(from)]!
+      const slice = readSegment(segment, from, this.endOffset, maxBytes, true)
+      if (slice === null) throw new LogDamage(`${segment.path('.log')} lacks offset ${from}`)
+      return slice.nextOffset
     })
   }
 
@@ -636,7 +635,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     } catch (error) {
       if (!(error instanceof LogDamage)) throw error
       this.context.onDamaged(this, error.message)
-      throw new DiskError('EIO', this.directory, error.message)
+      throw new DiskError('EOTHER', this.directory, error.message)
     }
   }
 }

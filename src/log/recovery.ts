@@ -1,4 +1,4 @@
-import type { Offset } from '../lib/ids.js'
+import type { LeaderEpoch, Offset } from '../lib/ids.js'
 import type { Disk, DiskFile } from '../ports/disk.js'
 import { crc32c } from '../wire/crc32c.js'
 import { type BatchHeader, CRC_FROM, HEADER_BYTES, parseHeader } from './batch-header.js'
@@ -11,6 +11,7 @@ import { HeaderReader, LogDamage, Segment } from './segment.js'
 /** So many bytes before the log's end are verified at each start, below the recovery point too. */
 const VERIFIED_TAIL_BYTES = 16 * 1024 * 1024
 const SECTOR_BYTES = 512
+const MAGIC_AT = 16
 const SEARCH_CHUNK_BYTES = 1024 * 1024
 
 export interface RecoveryInput {
@@ -137,6 +138,9 @@ function rebuildEpochs(segments: readonly Segment[], epochs: EpochCache): void {
 class Scan {
   truncatedBytes = 0
   private expected: Offset = 0
+  private lastEpoch: LeaderEpoch = -1
+  /** A batch of an older epoch follows a newer one: it was truncated, and the truncation was not synced. */
+  private isStale = false
 
   constructor(
     private readonly input: RecoveryInput,
@@ -149,11 +153,15 @@ class Scan {
     this.expected = this.segments[first]!.baseOffset
     for (let at = first; at < this.segments.length; at++) {
       const segment = this.segments[at]!
-      this.expected = Math.max(this.expected, segment.baseOffset)
+      if (segment.baseOffset > this.expected) {
+        // A segment begins where the one before it ended: that one lost its end.
+        this.cut(at - 1, this.segments[at - 1]!.sizeInBytes, true)
+        break
+      }
       const start = at === first && !fromStart ? this.startPosition(segment) : 0
       const damagedAt = this.scanSegment(segment, start, this.segments[at + 1]?.baseOffset)
       if (damagedAt < 0) continue
-      this.cut(at, damagedAt)
+      this.cut(at, damagedAt, this.isStale)
       break
     }
     return this.expected
@@ -196,6 +204,11 @@ class Scan {
       if (header === null || !this.fits(header, position, sizeInBytes, nextBase)) return position
       const batch = reader.bytes(position, header.sizeInBytes)
       if (crc32c(batch.subarray(CRC_FROM)) !== header.crc) return position
+      if (header.leaderEpoch < this.lastEpoch) {
+        this.isStale = true
+        return position
+      }
+      this.lastEpoch = header.leaderEpoch
       if (header.leaderEpoch > this.epochs.latest) this.epochs.assign(header.leaderEpoch, header.baseOffset)
       segment.noteBatch(header, position, header.sizeInBytes, this.input.indexIntervalBytes)
       position += header.sizeInBytes
@@ -213,8 +226,11 @@ class Scan {
     )
   }
 
-  /** Cuts the log at the damage, if it may be cut there at all. */
-  private cut(at: number, position: number): void {
+  /**
+   * Cuts the log at the damage, if it may be cut there at all. `isUnsynced`: what stands there is surely no rot, but what a power cut left of
+   * writes and truncations that were not synced.
+   */
+  private cut(at: number, position: number, isUnsynced: boolean): void {
     const { disk, handles, directory, recoveryPoint } = this.input
     const segment = this.segments[at]!
     const { file } = segment
@@ -223,7 +239,7 @@ class Scan {
       throw new LogDamage(`damaged below the recovery point ${recoveryPoint}: ${where}`)
     }
     const fileSize = file.size()
-    if (!isHole(file, position, fileSize)) {
+    if (!isUnsynced && !isHole(file, position, fileSize)) {
       const valid = this.findValidBatch(at, position)
       if (valid !== null)
         throw new LogDamage(`damaged with valid batches after it (offset ${valid}): ${where}`)
@@ -260,7 +276,9 @@ function isHole(file: DiskFile, position: number, fileSize: number): boolean {
   while (from < bytes.length && position + from < end) {
     const sectorEnd = Math.floor((position + from) / SECTOR_BYTES + 1) * SECTOR_BYTES - position
     const sector = bytes.subarray(from, sectorEnd)
-    if (sector.length > 0 && sector.every((byte) => byte === 0)) return true
+    // Fewer bytes of a header may well be zeros.
+    const isTelling = from > 0 || sector.length > MAGIC_AT
+    if (isTelling && sector.length > 0 && sector.every((byte) => byte === 0)) return true
     from = sectorEnd
   }
   return false

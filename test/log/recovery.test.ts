@@ -1,0 +1,320 @@
+import { describe, expect, it } from 'vitest'
+import { randomBelow, randomBetween, SeededRandom } from '../../src/lib/prng.js'
+import { appendMany, Bench, batchAt, readAll, TOPIC_ID } from './support.js'
+
+const LOG = 'orders-0/00000000000000000000.log'
+
+describe('an unclean stop', () => {
+  it('cuts a torn end at each byte, never what was durable', () => {
+    for (let cut = 0; cut <= 303; cut++) {
+      const bench = Bench.started()
+      const log = bench.log()
+      appendMany(log, 5)
+      bench.sync(log)
+      appendMany(log, 3) // written, never synced
+      bench.kill()
+      const file = bench.disk.open(LOG)
+      file.truncate(505 + cut)
+      file.close()
+      expect(bench.start().quarantined).toEqual([])
+      const again = bench.manager.get(TOPIC_ID, 0)!
+      expect(again.logEndOffset).toBe(5 + Math.floor(cut / 101))
+      expect(again.durableEndOffset).toBe(again.logEndOffset)
+      expect(readAll(again).length).toBe(again.logEndOffset * 101)
+      again.append([batchAt(again.logEndOffset)])
+    }
+  })
+
+  it('quarantines a log that is shorter than what was durable, at each byte', () => {
+    for (let size = 0; size < 505; size += 7) {
+      const bench = Bench.started()
+      const log = bench.log()
+      appendMany(log, 5)
+      bench.sync(log)
+      bench.kill()
+      const file = bench.disk.open(LOG)
+      file.truncate(size)
+      file.close()
+      const { quarantined } = bench.start()
+      expect(quarantined).toHaveLength(1)
+      expect(quarantined[0]).toMatchObject({ topic: 'orders', topicId: TOPIC_ID, partition: 0 })
+      expect(bench.disk.exists('orders-0')).toBe(false)
+      expect(bench.fileBytes(`${quarantined[0]!.directory}/00000000000000000000.log`).length).toBe(size)
+      expect(bench.log().logEndOffset).toBe(0)
+    }
+  })
+
+  it('quarantines a flipped bit below the recovery point, in each byte but those a CRC does not cover', () => {
+    for (let position = 0; position < 505; position += 3) {
+      const inBatch = position % 101
+      // The base offset's low bits may make a legal gap, the leader epoch is not covered by the CRC either.
+      if (inBatch < 8 || (inBatch >= 12 && inBatch < 16)) continue
+      const bench = Bench.started()
+      const log = bench.log()
+      appendMany(log, 5)
+      bench.sync(log)
+      bench.kill()
+      bench.disk.flipBit(LOG, position, 3)
+      expect(bench.start().quarantined, `at ${position}`).toHaveLength(1)
+      expect(bench.manager.get(TOPIC_ID, 0)).toBeUndefined()
+    }
+  })
+
+  it('quarantines damage above the recovery point that valid batches follow', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 5)
+    bench.sync(log)
+    appendMany(log, 5)
+    bench.kill()
+    bench.disk.flipBit(LOG, 505 + 80)
+    expect(bench.start().quarantined[0]!.reason).toMatch(/valid batches after it/)
+  })
+
+  it('takes rot for rot after a clean stop too', () => {
+    const bench = Bench.started()
+    appendMany(bench.log(), 20)
+    bench.stop()
+    bench.disk.flipBit(LOG, 19 * 101 + 70)
+    const result = bench.start()
+    expect(result.cleanStart).toBe(true)
+    expect(result.quarantined).toHaveLength(1)
+  })
+
+  it('starts clean with everything durable, and the mark is gone', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    for (let i = 0; i < 100; i++) log.append([batchAt(i, { epoch: Math.floor(i / 40) })])
+    const whole = readAll(log)
+    bench.highWatermark = 90
+    bench.stop()
+    expect(bench.disk.exists('.kafka_cleanshutdown')).toBe(true)
+    bench.powerCut()
+    expect(bench.start().cleanStart).toBe(true)
+    const again = bench.manager.get(TOPIC_ID, 0)!
+    expect(readAll(again).equals(whole)).toBe(true)
+    expect(again.durableEndOffset).toBe(100)
+    expect(bench.manager.checkpointedHighWatermark(TOPIC_ID, 0)).toBe(90)
+    expect(again.endOffsetForEpoch(1)).toEqual({ epoch: 1, endOffset: 80 })
+    expect(bench.disk.exists('.kafka_cleanshutdown')).toBe(false)
+  })
+
+  it('makes the same indexes anew as were written', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 75)
+    bench.sync(log)
+    bench.stop()
+    const names = bench.disk.list('orders-0').filter((name) => name.endsWith('index'))
+    const before = names.map((name) => [
+      name,
+      Buffer.from(bench.fileBytes(`orders-0/${name}`)).toString('hex'),
+    ])
+    expect(before.every(([, hex]) => hex!.length > 0)).toBe(true)
+    // Nothing of the active segment's indexes is left, and what there is of the other's is torn.
+    for (const name of names.slice(-2)) bench.disk.unlink(`orders-0/${name}`)
+    bench.start()
+    bench.stop()
+    expect(
+      names.map((name) => [name, Buffer.from(bench.fileBytes(`orders-0/${name}`)).toString('hex')]),
+    ).toEqual(before)
+  })
+
+  it('reads right through an index with a flipped bit', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 75)
+    const whole = readAll(log)
+    bench.stop()
+    for (let position = 0; position < 40; position++)
+      bench.disk.flipBit('orders-0/00000000000000000000.index', position, 2)
+    bench.start()
+    expect(readAll(bench.manager.get(TOPIC_ID, 0)!).equals(whole)).toBe(true)
+    expect(bench.quarantined).toEqual([])
+  })
+})
+
+describe('while it runs', () => {
+  it('quarantines a log whose old segment turns out to be damaged when read', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 100)
+    bench.sync(log)
+    bench.disk.flipBit(LOG, 1000 + 80)
+    expect(() => readAll(log)).toThrow(/damaged/)
+    bench.world.runFor(1)
+    expect(bench.quarantined).toHaveLength(1)
+    expect(log.isClosed).toBe(true)
+    const fresh = bench.log()
+    expect(fresh).not.toBe(log)
+    appendMany(fresh, 3)
+    expect(bench.sync(fresh)).toBe(3)
+  })
+
+  it('finds rot in the background', () => {
+    const bench = Bench.started()
+    appendMany(bench.log(), 100)
+    bench.stop()
+    bench.disk.flipBit(LOG, 1000 + 80)
+    expect(bench.start().quarantined).toEqual([])
+    bench.world.runFor(60_000)
+    expect(bench.quarantined).toHaveLength(1)
+  })
+
+  it('goes offline after a failed sync and never syncs again', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    const other = bench.log(1)
+    appendMany(log, 3)
+    appendMany(other, 3)
+    bench.disk.faults.failSync = (paths) => paths.some((path) => path.startsWith('orders-0/'))
+    const errors: (Error | null)[] = []
+    log.sync((error) => errors.push(error))
+    bench.world.runFor(100)
+    expect(errors[0]?.message).toMatch(/EIO/)
+    expect(log.durableEndOffset).toBe(0)
+    expect(bench.offline).not.toBeNull()
+    const syncs = bench.disk.syncCount
+    other.sync((error) => errors.push(error))
+    bench.world.runFor(60_000)
+    expect(errors).toHaveLength(2)
+    expect(errors[1]).not.toBeNull()
+    expect(bench.disk.syncCount).toBe(syncs)
+    expect(() => log.append([batchAt(3)])).toThrow()
+  })
+
+  it('takes back a write that met a full disk, and goes on when there is room', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 3)
+    bench.disk.capacityBytes = 0
+    expect(() => log.append([batchAt(3)])).toThrow(/ENOSPC/)
+    expect(log.logEndOffset).toBe(3)
+    bench.disk.capacityBytes = 1e9
+    appendMany(log, 60)
+    expect(readAll(log).length).toBe(63 * 101)
+    expect(bench.offline).toBeNull()
+  })
+
+  it('commits the logs of a turn together, one job a log at a time', () => {
+    const bench = Bench.started(1, {}, { maxConcurrentSyncs: 2 })
+    const logs = Array.from({ length: 6 }, (_, i) => bench.log(i))
+    for (const log of logs) bench.sync(log)
+    let calls = 0
+    const original = bench.disk.sync.bind(bench.disk)
+    bench.disk.sync = (targets, done) => {
+      calls++
+      original(targets, done)
+    }
+    const ends: number[] = []
+    for (const log of logs) {
+      appendMany(log, 2)
+      log.sync((_error, end) => ends.push(end))
+      log.sync((_error, end) => ends.push(end))
+    }
+    bench.world.runUntilTrue(() => ends.length === 12, 1000)
+    expect(ends).toEqual(Array(12).fill(2))
+    expect(calls).toBeLessThanOrEqual(4) // two groups, with two steps: each log has a new leader epoch
+  })
+
+  it('deletes by renaming first', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 3)
+    let failed: Error | null = null
+    log.sync((error) => {
+      failed = error
+    })
+    bench.manager.delete(TOPIC_ID, 0)
+    expect(bench.disk.exists('orders-0')).toBe(false)
+    const fresh = bench.log()
+    appendMany(fresh, 1)
+    expect(bench.sync(fresh)).toBe(1)
+    expect(failed).not.toBeNull()
+    bench.world.runFor(60_001)
+    expect(bench.disk.list('').filter((name) => name.includes('-delete'))).toEqual([])
+    expect(bench.offline).toBeNull()
+  })
+})
+
+describe('power cuts', () => {
+  /** One life after another on one disk; what was reported durable must be there in the next one, byte for byte. */
+  function lives(seed: number): { quarantines: number } {
+    const random = new SeededRandom(seed)
+    const bench = Bench.started(
+      seed,
+      { segmentBytes: 1500, indexIntervalBytes: 200 },
+      { maxConcurrentSyncs: 1 },
+    )
+    bench.disk.faults.syncLatencyMs = () => randomBelow(random, 4)
+    let durable = Buffer.alloc(0) // offsets are batch numbers: every batch has one size
+    let written: Buffer[] = []
+    let epoch = 0
+    let quarantines = 0
+    for (let life = 0; life < 6; life++) {
+      const log = bench.log()
+      const size = 61 + 500
+      for (let step = 0; step < 40; step++) {
+        const what = randomBelow(random, 20)
+        if (what < 12) {
+          const count = randomBetween(random, 1, 3)
+          for (let i = 0; i < count; i++) {
+            const payload = Buffer.alloc(500, randomBetween(random, 1, 255))
+            const batch = batchAt(log.logEndOffset, { epoch, payload })
+            log.append([batch])
+            written.push(Buffer.from(batch.bytes))
+          }
+        } else if (what < 15) {
+          log.sync((error, end) => {
+            // A truncation may have come after: what was promised since is what counts.
+            if (error === null && end > durable.length / size) durable = Buffer.concat(written.slice(0, end))
+          })
+        } else if (what === 15) {
+          epoch++
+          log.assignEpochStart(epoch, log.logEndOffset)
+        } else if (what === 16 && log.logEndOffset > 0) {
+          const to = randomBetween(random, Math.max(0, log.logEndOffset - 5), log.logEndOffset)
+          log.truncateTo(to)
+          written = written.slice(0, to)
+          durable = durable.subarray(0, to * size)
+          epoch++
+        } else bench.world.runFor(randomBelow(random, 5))
+      }
+      if (randomBelow(random, 3) === 0) bench.kill()
+      else bench.powerCut()
+      const { quarantined } = bench.start()
+      expect(bench.offline).toBeNull()
+      const again = bench.manager.get(TOPIC_ID, 0)
+      if (again === undefined) {
+        if (quarantined.length > 0) quarantines++
+        else expect(durable.length).toBe(0)
+        durable = Buffer.alloc(0)
+        written = []
+        continue
+      }
+      const bytes = readAll(again)
+      expect(bytes.subarray(0, durable.length).equals(durable), `seed ${seed}, life ${life}`).toBe(true)
+      expect(again.durableEndOffset).toBe(again.logEndOffset)
+      written = Array.from({ length: again.logEndOffset }, (_, i) => bytes.subarray(i * size, (i + 1) * size))
+      durable = bytes
+      let previous = -1
+      again.scanHeaders(0, (header) => {
+        const view = Buffer.from(header)
+        const at = Number(view.readBigInt64BE(0))
+        expect(again.epochForOffset(at)).toBe(view.readInt32BE(12))
+        expect(view.readInt32BE(12)).toBeGreaterThanOrEqual(previous)
+        previous = view.readInt32BE(12)
+      })
+      epoch = Math.max(epoch, again.latestEpoch) + 1
+    }
+    return { quarantines }
+  }
+
+  it('lose nothing that was reported durable', () => {
+    let quarantines = 0
+    for (let seed = 1; seed <= 150; seed++) quarantines += lives(seed).quarantines
+    // Only a truncation whose new recovery point was lost to the power cut may look like damage: it is rare.
+    expect(quarantines).toBeLessThan(30)
+    console.log({ quarantines })
+  })
+})
