@@ -1,4 +1,4 @@
-import { NO_NODE, type NodeId, ZERO_UUID } from '../../lib/ids.js'
+import { NO_NODE, type NodeId, type Uuid } from '../../lib/ids.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { BrokerHeartbeat, BrokerHeartbeatReply, ControllerReply, RegisterBroker } from '../commands.js'
 import type { BrokerImage } from '../image.js'
@@ -64,7 +64,7 @@ export function registerBroker(
     fenced: true,
     inControlledShutdown: false,
   })
-  if (former !== undefined) moveToNewDirectories(state, former)
+  moveToNewDirectories(state, command.brokerId, command.directoryIds)
   if (minIsrsBefore !== undefined) settleMinIsr(state, minIsrsBefore)
   state.sessions.registered(command.brokerId, nowMs)
   return reply(brokerEpoch, ErrorCode.NONE, '')
@@ -82,26 +82,18 @@ function retireIncarnation(state: ControllerState, former: BrokerImage): void {
   })
 }
 
-/** Replicas whose directory is gone are empty now: they leave the ISR and the ELR, and belong to the new directory. */
-function moveToNewDirectories(state: ControllerState, former: BrokerImage): void {
-  const { id, directoryIds } = state.image.brokers.get(former.id)!
-  const gone = former.directoryIds.filter((directory) => !directoryIds.includes(directory))
-  if (gone.length === 0) return
+/**
+ * Replicas whose directory is gone are empty now, whatever was known of them: they leave the ISR and the ELR, and
+ * belong to the new directory. Also where the broker was unregistered in between.
+ */
+function moveToNewDirectories(state: ControllerState, id: NodeId, directoryIds: readonly Uuid[]): void {
   state.forEachPartition((topic, partitionId, partition) => {
     const position = partition.replicas.indexOf(id)
-    const directory = partition.directories[position]
-    if (directory === undefined || !(gone.includes(directory) || directory === ZERO_UUID)) return
-    const change = changePartition(
-      topic.id,
-      partitionId,
-      partition,
-      { lost: id },
-      state.rules(topic, partition),
-    )
-    const next = changedPartition(
-      partition,
-      change ?? { type: 'partitionChangeRecord', topicId: topic.id, partitionId },
-    )
+    if (position === -1 || directoryIds.includes(partition.directories[position]!)) return
+    const rules = state.rules(topic, partition)
+    const change = changePartition(topic.id, partitionId, partition, { lost: id }, rules)
+    const bump = { type: 'partitionChangeRecord' as const, topicId: topic.id, partitionId }
+    const next = changedPartition(partition, change ?? bump)
     const directories = next.directories.with(position, directoryIds[0]!)
     state.emit(partitionRecord(topic.id, partitionId, { ...next, directories }))
   })
@@ -117,6 +109,7 @@ export function fenceBroker(state: ControllerState, id: NodeId): void {
     brokerEpoch: broker.epoch,
     fenced: true,
   })
+  state.sessions.fenced(id)
   state.forEachPartition((topic, partitionId, partition) => {
     if (!partition.isr.includes(id) && partition.leader !== id) return
     state.change(topic, partitionId, { isr: partition.isr.filter((node) => node !== id) })

@@ -6,7 +6,7 @@ interface Session {
   lastContactMs: number
   /** What the broker has applied, by its last heartbeat. */
   appliedIndex: LogIndex
-  /** What it must have applied before it is unfenced: its registration. Infinity until proposed. */
+  /** What it must have applied before it is unfenced: its registration, its last fencing. Infinity until proposed. */
   unfenceIndex: LogIndex
   /** What all must have applied before it may stop: its leaderships' moves. Infinity until proposed. */
   shutdownIndex: LogIndex | undefined
@@ -42,6 +42,15 @@ export class Sessions {
       shutdownIndex: undefined,
     }
     this.sessions.set(id, session)
+    this.awaitingIndex.push((index) => {
+      session.unfenceIndex = index
+    })
+  }
+
+  /** A process that slept through its fencing must learn of it before it leads again. */
+  fenced(id: NodeId): void {
+    const session = this.of(id)
+    session.unfenceIndex = Number.POSITIVE_INFINITY
     this.awaitingIndex.push((index) => {
       session.unfenceIndex = index
     })
