@@ -100,6 +100,8 @@ export class Reader {
 
   /** An unsigned varint of at most 32 bits. */
   uvarint(): number {
+    // Most are one byte long.
+    if (this.position < this.limit && this.buffer[this.position]! < 0x80) return this.buffer[this.position++]!
     let value = 0
     for (let shift = 0; shift < 35; shift += 7) {
       const byte = this.buffer[this.take(1)]!
@@ -120,6 +122,7 @@ export class Reader {
 
   /** A zigzag varint of at most 64 bits that must be a safe integer. */
   varlong(): number {
+    if (this.position < this.limit && this.buffer[this.position]! < 0x80) return this.varint()
     let low = 0
     let high = 0
     for (let shift = 0; shift < 70; shift += 7) {

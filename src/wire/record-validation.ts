@@ -4,7 +4,7 @@
  */
 import type { Compression } from '../ports/compression.js'
 import { ErrorCode } from './errors.js'
-import { WireError } from './primitives.js'
+import { Reader, WireError } from './primitives.js'
 import {
   BATCH_HEADER_BYTES,
   BatchView,
@@ -30,7 +30,10 @@ export interface ProduceValidation {
   readonly apiVersion: number
 }
 
-/** The one batch of a partition's Produce data, or why it is refused. Reads its header and its CRC, no record. */
+/**
+ * The one batch of a partition's Produce data, or why it is refused. Reads its header and its CRC; of records that
+ * are not compressed the lengths and offsets too. What is compressed stays so: see `validateRecords`.
+ */
 export function validateProduceBatches(
   bytes: Uint8Array | null,
   limits: ProduceValidation,
@@ -54,7 +57,7 @@ export function validateProduceBatches(
     }
   }
   if (!verifyCrc(batch)) return corrupt(`the CRC is ${batch.computeCrc()}, the batch says ${batch.crc}`)
-  return validateHeader(batch, limits.apiVersion) ?? batch
+  return validateHeader(batch, limits.apiVersion) ?? validateOffsets(batch) ?? batch
 }
 
 export function isInvalid(result: BatchView | InvalidBatch): result is InvalidBatch {
@@ -104,6 +107,33 @@ function validateProducer(batch: BatchView): InvalidBatch | null {
   if (batch.producerEpoch < 0) return invalidRecord(`the producer epoch is ${batch.producerEpoch}`)
   if (batch.baseSequence < 0) return invalidRecord(`the base sequence is ${batch.baseSequence}`)
   return null
+}
+
+/** The header's count and offsets must be those of the records; a few bytes of each are looked at. */
+function validateOffsets(batch: BatchView): InvalidBatch | null {
+  if (batch.compressionCodec !== CompressionCodec.none) return null
+  const reader = new Reader(batch.recordBytes)
+  const { recordCount } = batch
+  let place = 0
+  try {
+    for (; place < recordCount; place++) {
+      const length = reader.varint()
+      const end = reader.offset + length
+      // Attributes, one byte, then the timestamp's delta.
+      reader.skip(1)
+      reader.varlong()
+      const offsetDelta = reader.varint()
+      if (offsetDelta !== place) {
+        return { ...invalidRecord(`its offset delta is ${offsetDelta}, not ${place}`), batchIndex: place }
+      }
+      if (end < reader.offset) throw new WireError(`a record of ${length} bytes`)
+      reader.skip(end - reader.offset)
+    }
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error
+    return { ...invalidRecord(error.message), batchIndex: place }
+  }
+  return reader.remaining === 0 ? null : invalidRecord(`${reader.remaining} bytes follow the last record`)
 }
 
 export interface RecordValidation {

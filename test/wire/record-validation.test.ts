@@ -86,6 +86,25 @@ describe('what a leader refuses', () => {
     }
   })
 
+  it('records that are fewer or more than the header says, or out of order', () => {
+    const declaring = (count: number) =>
+      batch((b) => {
+        b.writeInt32BE(count, 57)
+        b.writeInt32BE(count - 1, 23)
+      })
+    expect(codeOf(declaring(2))).toBe('NONE')
+    expect(codeOf(declaring(1))).toBe('INVALID_RECORD')
+    expect(codeOf(declaring(3))).toBe('INVALID_RECORD')
+    expect(codeOf(declaring(0x7fffffff))).toBe('INVALID_RECORD')
+    const gap = buildBatch([two[0]!, { ...two[1]!, offsetDelta: 5 }], { lastOffsetDelta: 1 })
+    expect(validateProduceBatches(gap, LIMITS)).toMatchObject({
+      errorCode: ErrorCode.INVALID_RECORD,
+      batchIndex: 1,
+    })
+    // The first record's length, -1 in its place.
+    expect(codeOf(batch((b) => b.writeUInt8(1, 61)))).toBe('INVALID_RECORD')
+  })
+
   it('a batch above max.message.bytes, before it computes a CRC', () => {
     expect(codeOf(batch(), { ...LIMITS, maxBatchBytes: 70 })).toBe('MESSAGE_TOO_LARGE')
   })
