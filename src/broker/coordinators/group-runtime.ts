@@ -26,6 +26,10 @@ import type { CoordinatorServices } from './services.js'
 
 export type { CoordinatorPartitions, CoordinatorServices } from './services.js'
 
+/** How often the runtime notes that it lives, and after what silence of its own it doubts its leaderships. */
+const ALIVE_INTERVAL_MS = 250
+const STALL_MS = 1_000
+
 /** errorCode 0: where the coordinator of a group listens. Else nodeId and port are -1 and host is ''. */
 export interface FoundCoordinator {
   readonly errorCode: number
@@ -47,6 +51,8 @@ export class GroupCoordinatorRuntime {
   private readonly topic: OffsetsTopic
   private readonly shards = new Map<number, GroupShardDriver>()
   private expiryTimer: Timer | null = null
+  private aliveTimer: Timer | null = null
+  private lastAliveMs = 0
   private isStopped = false
 
   constructor(private readonly services: CoordinatorServices) {
@@ -61,13 +67,16 @@ export class GroupCoordinatorRuntime {
       const topics = new Set(change.topicsDeleted.values())
       for (const shard of this.activeShards()) shard.step({ type: 'topicsDeleted', topics })
     })
+    this.lastAliveMs = this.services.clock.monotonicMs()
     this.scheduleExpiry()
+    this.scheduleAlive()
   }
 
   /** Answers NOT_COORDINATOR to all that wait, and stops all timers. Nothing is written. */
   stop(): void {
     this.isStopped = true
     this.expiryTimer?.cancel()
+    this.aliveTimer?.cancel()
     for (const partitionId of [...this.shards.keys()]) this.unload(partitionId)
   }
 
@@ -118,6 +127,21 @@ export class GroupCoordinatorRuntime {
       for (const shard of this.activeShards()) shard.step({ type: 'expireOffsets' })
       this.scheduleExpiry()
     })
+  }
+
+  private scheduleAlive(): void {
+    this.aliveTimer = this.services.clock.after(ALIVE_INTERVAL_MS, () => {
+      this.noticeStall()
+      this.scheduleAlive()
+    })
+  }
+
+  /** Paused for longer than a dead leader is waited for? Then no read may be served before the leadership is proved. */
+  private noticeStall(): void {
+    const nowMs = this.services.clock.monotonicMs()
+    if (nowMs - this.lastAliveMs > STALL_MS)
+      for (const shard of this.shards.values()) shard.confirmLeadership()
+    this.lastAliveMs = nowMs
   }
 
   private activeShards(): GroupShardDriver[] {
@@ -197,7 +221,7 @@ export class GroupCoordinatorRuntime {
 
   fetchOffsets(request: OffsetFetchRequest, done: (reply: OffsetFetchReply) => void): void {
     const refuse = (errorCode: number): void => done({ errorCode, topics: [] })
-    this.withShard(request.groupId, refuse, (shard) => done(shard.groups.fetchOffsets(request)))
+    this.withReadableShard(request.groupId, refuse, (shard) => done(shard.groups.fetchOffsets(request)))
   }
 
   describeGroup(groupId: string, done: (reply: GroupDescription) => void): void {
@@ -211,13 +235,14 @@ export class GroupCoordinatorRuntime {
         protocolData: '',
         members: [],
       })
-    this.withShard(groupId, refuse, (shard) => done(shard.groups.describe(groupId)))
+    this.withReadableShard(groupId, refuse, (shard) => done(shard.groups.describe(groupId)))
   }
 
   /** All groups of the shards that are loaded here; COORDINATOR_LOAD_IN_PROGRESS while one is being read. */
   listGroups(): { readonly errorCode: number; readonly groups: readonly GroupListing[] } {
+    this.noticeStall()
     const shards = [...this.shards.values()]
-    if (shards.some((shard) => !shard.isActive)) {
+    if (shards.some((shard) => !shard.isActive || !shard.isConfirmed)) {
       return { errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, groups: [] }
     }
     const reading: GroupShard[] = shards
@@ -245,6 +270,24 @@ export class GroupCoordinatorRuntime {
     else if (shard.isLost) refuse(ErrorCode.COORDINATOR_NOT_AVAILABLE)
     else if (!shard.isActive) refuse(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
     else use(shard)
+  }
+
+  /**
+   * A read needs no append, so nothing else would stop one from a leader that has been deposed and does not know it:
+   * no commit that another node acknowledged may be missing in it. An isolated node loses its quorum before its
+   * session ends, and so before it is deposed; one that stood still must first prove its leadership.
+   */
+  private withReadableShard(
+    groupId: string,
+    refuse: (errorCode: number) => void,
+    read: (shard: GroupShardDriver) => void,
+  ): void {
+    this.noticeStall()
+    this.withShard(groupId, refuse, (shard) => {
+      if (!this.services.quorum.status().hasQuorum) refuse(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+      else if (!shard.isConfirmed) refuse(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+      else read(shard)
+    })
   }
 
   /** Also a read must not come from a shard whose leadership has passed on and whose end is yet to be told. */

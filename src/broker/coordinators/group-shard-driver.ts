@@ -20,6 +20,9 @@ import { ShardLog } from './shard-log.js'
 /** Requests that may wait in one shard; more are refused, to be asked again. */
 export const MAX_WAITING_REQUESTS = 50_000
 
+/** How soon a confirmation that failed is tried again. */
+const CONFIRM_RETRY_MS = 500
+
 type Answer = (reply: GroupReply) => void
 
 interface Waiting {
@@ -35,6 +38,8 @@ export class GroupShardDriver {
   private readonly timers = new Map<string, Timer>()
   private nextTicket = 1
   private isClosed = false
+  private confirmationAsked = 0
+  private confirmed = 0
 
   /** @param onBroken the log cannot be followed any more: the owner closes this driver, and may begin anew */
   constructor(
@@ -57,6 +62,7 @@ export class GroupShardDriver {
       onLoaded: () => {
         services.logger.info({ partition: partitionId, leaderEpoch }, 'a shard of the groups is loaded')
         this.perform(this.shard.activate(this.time()))
+        if (!this.isConfirmed) this.writeConfirmation(this.confirmationAsked)
       },
       onBroken,
     })
@@ -69,6 +75,32 @@ export class GroupShardDriver {
 
   get isActive(): boolean {
     return this.log.isActive
+  }
+
+  /** False while the leadership is in doubt: nothing must be read then. */
+  get isConfirmed(): boolean {
+    return this.confirmed === this.confirmationAsked
+  }
+
+  /**
+   * The process stood still, perhaps for so long that another node leads by now and has acknowledged commits that are
+   * not here. A write that commits under this leadership's epoch disproves it: a tombstone of a key that none has.
+   */
+  confirmLeadership(): void {
+    const asked = ++this.confirmationAsked
+    if (this.isActive) this.writeConfirmation(asked)
+  }
+
+  private writeConfirmation(asked: number): void {
+    this.log.append([encodeGroupRecord({ type: 'group', groupId: '', value: null })], (errorCode) => {
+      if (errorCode === ErrorCode.NONE) {
+        this.confirmed = Math.max(this.confirmed, asked)
+      } else if (asked === this.confirmationAsked) {
+        this.services.clock.after(CONFIRM_RETRY_MS, () => {
+          if (!this.isClosed && asked === this.confirmationAsked) this.writeConfirmation(asked)
+        })
+      }
+    })
   }
 
   /** For the reads, which need no effects. */

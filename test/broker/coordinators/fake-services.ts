@@ -180,6 +180,7 @@ export class FakeNode {
   readonly partition = new FakePartition(this.clock)
   readonly commands: ControllerCommand[] = []
   hasTopic = true
+  hasQuorum = true
   private onChange: (change: MetadataChange) => void = () => {}
 
   readonly services: CoordinatorServices = {
@@ -188,7 +189,10 @@ export class FakeNode {
     random: new SeededRandom(7),
     logger: silent,
     compression: {},
-    quorum: { submit: (command: ControllerCommand) => void this.commands.push(command) },
+    quorum: {
+      submit: (command: ControllerCommand) => void this.commands.push(command),
+      status: () => ({ hasQuorum: this.hasQuorum }),
+    },
     metadata: {
       image: this.image(),
       onChange: (listener: (change: MetadataChange) => void) => {

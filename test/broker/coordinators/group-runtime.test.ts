@@ -282,6 +282,48 @@ describe('losing the leadership', () => {
     expect(world.fetch()).toBe(NOT_COORDINATOR)
   })
 
+  it('reads nothing without a quorum: another node may lead by now', () => {
+    const world = World.loaded()
+    world.commit(5)
+    world.run()
+    world.node.hasQuorum = false
+    expect(world.fetch()).toBe(`error ${ErrorCode.COORDINATOR_NOT_AVAILABLE}`)
+    world.node.hasQuorum = true
+    expect(world.fetch()).toBe(5)
+  })
+
+  it('reads nothing after it stood still, until a write has proved its leadership', () => {
+    const world = World.loaded()
+    world.commit(5)
+    world.run()
+    world.partition.appends = 'hold'
+    world.node.clock.nowMs += 1_500
+    expect(world.fetch()).toBe(LOADING)
+    world.run()
+    expect(world.fetch()).toBe(LOADING)
+    world.partition.fail(ErrorCode.REQUEST_TIMED_OUT)
+    expect(world.fetch()).toBe(LOADING)
+    world.partition.appends = 'commit'
+    world.run(500)
+    expect(world.fetch()).toBe(5)
+  })
+
+  it('a stall while it loads is made up for after it', () => {
+    const world = World.loaded()
+    world.commit(5)
+    world.run()
+    world.partition.elect(0)
+    world.run(100)
+    world.node.clock.nowMs += 1_500
+    expect(world.fetch()).toBe(LOADING)
+    world.partition.highWatermark = 1
+    world.partition.appends = 'hold'
+    world.run(100)
+    expect(world.fetch()).toBe(LOADING)
+    world.partition.commit()
+    expect(world.fetch()).toBe(5)
+  })
+
   it('stops every timer when the node stops', () => {
     const world = World.loaded()
     const member = world.member()
