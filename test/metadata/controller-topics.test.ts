@@ -1,0 +1,306 @@
+import { describe, expect, it } from 'vitest'
+import type { AlterConfigs } from '../../src/metadata/commands.js'
+import { ErrorCode } from '../../src/wire/errors.js'
+import { Cluster } from './cluster.js'
+
+describe('CreateTopics', () => {
+  it('takes the defaults for -1', () => {
+    const cluster = Cluster.of(3)
+    expect(cluster.create('t')).toMatchObject({ errorCode: 0, numPartitions: 1, replicationFactor: 3 })
+    expect(cluster.partition('t').isr).toHaveLength(3)
+    expect(cluster.partition('t').directories.toSorted()).toEqual([
+      'directory-1',
+      'directory-2',
+      'directory-3',
+    ])
+  })
+
+  it('waits, by a code of its own, until the brokers that the default needs have registered', () => {
+    const cluster = new Cluster()
+    cluster.start(1)
+    cluster.start(2)
+    expect(cluster.create('t').errorCode).toBe(ErrorCode.BROKER_NOT_AVAILABLE)
+    expect(cluster.create('t', { replicationFactor: 3 }).errorCode).toBe(ErrorCode.INVALID_REPLICATION_FACTOR)
+    cluster.register(3)
+    expect(cluster.create('t')).toMatchObject({ errorCode: 0, replicationFactor: 3 })
+    // The third is fenced yet: it holds a replica and is not in sync.
+    expect(cluster.partition('t').isr.toSorted()).toEqual([1, 2])
+  })
+
+  it('leads on brokers that are up alone', () => {
+    const cluster = Cluster.of(3)
+    cluster.kill(1)
+    cluster.create('two', { numPartitions: 6, replicationFactor: 2 })
+    cluster.create('three', { numPartitions: 6 })
+    for (const { replicas } of cluster.committed.topicsByName.get('two')!.partitions) {
+      expect(replicas.toSorted()).toEqual([2, 3])
+    }
+    for (const { leader, isr } of cluster.committed.topicsByName.get('three')!.partitions) {
+      expect([2, 3]).toContain(leader)
+      expect(isr).not.toContain(1)
+    }
+    cluster.kill(2)
+    cluster.kill(3)
+    expect(cluster.create('none').errorCode).toBe(ErrorCode.BROKER_NOT_AVAILABLE)
+  })
+
+  it('spreads leaders and replicas evenly', () => {
+    const cluster = Cluster.of(5)
+    cluster.create('t', { numPartitions: 20, replicationFactor: 3 })
+    const { partitions } = cluster.committed.topicsByName.get('t')!
+    for (const id of [1, 2, 3, 4, 5]) {
+      expect(partitions.filter(({ leader }) => leader === id)).toHaveLength(4)
+      expect(partitions.filter(({ replicas }) => replicas.includes(id))).toHaveLength(12)
+    }
+  })
+
+  it('spreads replicas over racks', () => {
+    const cluster = new Cluster({ voters: [1, 2, 3, 4] })
+    for (const id of [1, 2, 3, 4]) cluster.start(id, { rack: id <= 2 ? 'a' : 'b' })
+    cluster.create('t', { numPartitions: 12, replicationFactor: 2 })
+    for (const { replicas } of cluster.committed.topicsByName.get('t')!.partitions) {
+      expect(replicas.map((id) => (id <= 2 ? 'a' : 'b')).toSorted()).toEqual(['a', 'b'])
+    }
+  })
+
+  it.each([
+    ['', 'empty'],
+    ['.', '"."'],
+    ['..', '".."'],
+    ['a/b', 'other characters'],
+    ['a\0b', 'other characters'],
+    ['ü', 'other characters'],
+    ['x'.repeat(250), '249'],
+  ])('refuses the name %j', (name, reason) => {
+    const result = Cluster.of(1).create(name)
+    expect(result.errorCode).toBe(ErrorCode.INVALID_TOPIC_EXCEPTION)
+    expect(result.errorMessage).toContain(reason)
+  })
+
+  it('refuses what exists, what collides, and what is named twice', () => {
+    const cluster = Cluster.of(1)
+    cluster.create('a.b')
+    expect(cluster.create('a.b').errorCode).toBe(ErrorCode.TOPIC_ALREADY_EXISTS)
+    expect(cluster.create('a_b').errorCode).toBe(ErrorCode.INVALID_TOPIC_EXCEPTION)
+    const topic = {
+      name: 'c',
+      numPartitions: 1,
+      replicationFactor: 1,
+      assignments: [],
+      configs: [],
+      internal: false,
+    }
+    const reply = cluster.decide({
+      type: 'createTopics',
+      validateOnly: false,
+      topics: [topic, topic, { ...topic, name: 'd' }],
+    })
+    expect(reply.topics.map(({ errorCode }) => errorCode)).toEqual([
+      ErrorCode.INVALID_REQUEST,
+      ErrorCode.INVALID_REQUEST,
+      0,
+    ])
+  })
+
+  it.each([
+    [{ numPartitions: 0 }, ErrorCode.INVALID_PARTITIONS],
+    [{ numPartitions: -2 }, ErrorCode.INVALID_PARTITIONS],
+    [{ numPartitions: 10_001 }, ErrorCode.INVALID_PARTITIONS],
+    [{ replicationFactor: 0 }, ErrorCode.INVALID_REPLICATION_FACTOR],
+    [{ replicationFactor: 4 }, ErrorCode.INVALID_REPLICATION_FACTOR],
+    [{ assignments: [{ partitionId: 1, replicas: [1] }] }, ErrorCode.INVALID_REPLICA_ASSIGNMENT],
+    [{ assignments: [{ partitionId: 0, replicas: [1, 1] }] }, ErrorCode.INVALID_REPLICA_ASSIGNMENT],
+    [{ assignments: [{ partitionId: 0, replicas: [9] }] }, ErrorCode.INVALID_REPLICA_ASSIGNMENT],
+    [{ assignments: [{ partitionId: 0, replicas: [] }] }, ErrorCode.INVALID_REPLICA_ASSIGNMENT],
+    [{ numPartitions: 1, assignments: [{ partitionId: 0, replicas: [1] }] }, ErrorCode.INVALID_REQUEST],
+    [{ configs: [{ name: 'retention.sm', value: '1' }] }, ErrorCode.INVALID_CONFIG],
+    [{ configs: [{ name: 'retention.ms', value: 'x' }] }, ErrorCode.INVALID_CONFIG],
+    [{ configs: [{ name: 'retention.ms' }] }, ErrorCode.INVALID_CONFIG],
+  ])('refuses %j and writes nothing', (topic, errorCode) => {
+    const cluster = Cluster.of(3)
+    const result = cluster.create('t', topic)
+    expect(result.errorCode).toBe(errorCode)
+    expect(result.errorMessage).not.toBe('')
+    expect(cluster.last).toEqual([])
+  })
+
+  it('only validates where asked to', () => {
+    const cluster = Cluster.of(3)
+    const topic = {
+      name: 't',
+      numPartitions: 2,
+      replicationFactor: 2,
+      assignments: [],
+      configs: [],
+      internal: false,
+    }
+    const reply = cluster.decide({ type: 'createTopics', validateOnly: true, topics: [topic] })
+    expect(reply.topics[0]).toMatchObject({ errorCode: 0, numPartitions: 2, replicationFactor: 2 })
+    expect(cluster.last).toEqual([])
+  })
+})
+
+describe('DeleteTopics', () => {
+  it('deletes by name and by id, with the configuration', () => {
+    const cluster = Cluster.of(1)
+    cluster.createOn('a', [1], { 'retention.ms': '1' })
+    cluster.createOn('b', [1])
+    const b = cluster.committed.topicsByName.get('b')!.id
+    const reply = cluster.decide({
+      type: 'deleteTopics',
+      topics: [
+        { name: 'a', topicId: '' },
+        { name: '', topicId: b },
+        { name: 'a', topicId: '' },
+        { name: '', topicId: b },
+      ],
+    })
+    expect(reply.topics.map(({ errorCode }) => errorCode)).toEqual([
+      0,
+      0,
+      ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+      ErrorCode.UNKNOWN_TOPIC_ID,
+    ])
+    cluster.createOn('a', [1])
+    expect(cluster.committed.topicConfig('a').size).toBe(0)
+  })
+
+  it('can be forbidden', () => {
+    const cluster = Cluster.of(1, { properties: new Map([['delete.topic.enable', 'false']]) })
+    cluster.createOn('a', [1])
+    const reply = cluster.decide({ type: 'deleteTopics', topics: [{ name: 'a', topicId: '' }] })
+    expect(reply.topics[0]!.errorCode).toBe(ErrorCode.TOPIC_DELETION_DISABLED)
+  })
+})
+
+describe('CreatePartitions', () => {
+  const add = (cluster: Cluster, count: number, assignments: { replicas: number[] }[] = []) =>
+    cluster.decide({
+      type: 'createPartitions',
+      validateOnly: false,
+      topics: [{ name: 't', count, assignments }],
+    }).topics[0]!
+
+  it('adds partitions with as many replicas as the others have', () => {
+    const cluster = Cluster.of(3)
+    cluster.createOn('t', [1, 2])
+    expect(add(cluster, 3).errorCode).toBe(0)
+    expect(
+      cluster.committed.topicsByName.get('t')!.partitions.map(({ replicas }) => replicas.length),
+    ).toEqual([2, 2, 2])
+    expect(add(cluster, 4, [{ replicas: [3, 1] }]).errorCode).toBe(0)
+    expect(cluster.partition('t', 3).replicas).toEqual([3, 1])
+  })
+
+  it('refuses fewer, wrong assignments and unknown topics', () => {
+    const cluster = Cluster.of(3)
+    expect(add(cluster, 3).errorCode).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    cluster.createOn('t', [1, 2])
+    expect(add(cluster, 1).errorCode).toBe(ErrorCode.INVALID_PARTITIONS)
+    expect(add(cluster, 3, [{ replicas: [1, 2] }]).errorCode).toBe(ErrorCode.INVALID_REPLICA_ASSIGNMENT)
+    expect(add(cluster, 2, [{ replicas: [1] }]).errorCode).toBe(ErrorCode.INVALID_REPLICA_ASSIGNMENT)
+    expect(add(cluster, 2, [{ replicas: [1, 9] }]).errorCode).toBe(ErrorCode.INVALID_REPLICA_ASSIGNMENT)
+    expect(cluster.last).toEqual([])
+  })
+})
+
+describe('configurations', () => {
+  const alter = (
+    cluster: Cluster,
+    operations: AlterConfigs['resources'][number]['operations'],
+    options: Partial<AlterConfigs> = {},
+  ) =>
+    cluster.decide({
+      type: 'alterConfigs',
+      validateOnly: false,
+      replaceAll: false,
+      resources: [{ resourceType: 'topic', resourceName: 't', operations }],
+      ...options,
+    }).resources[0]!
+
+  it('sets, deletes, appends and subtracts', () => {
+    const cluster = Cluster.of(1)
+    cluster.createOn('t', [1])
+    alter(cluster, [{ name: 'cleanup.policy', operation: 'append', value: 'compact' }])
+    expect(cluster.committed.topicConfig('t').get('cleanup.policy')).toBe('delete,compact')
+    alter(cluster, [{ name: 'cleanup.policy', operation: 'subtract', value: 'delete' }])
+    expect(cluster.committed.topicConfig('t').get('cleanup.policy')).toBe('compact')
+    alter(cluster, [{ name: 'cleanup.policy', operation: 'delete' }])
+    expect(cluster.committed.topicConfig('t').size).toBe(0)
+  })
+
+  it('replaces everything where asked to', () => {
+    const cluster = Cluster.of(1)
+    cluster.createOn('t', [1], { 'retention.ms': '1', 'segment.bytes': '2048' })
+    alter(cluster, [{ name: 'retention.ms', operation: 'set', value: '2' }], { replaceAll: true })
+    expect([...cluster.committed.topicConfig('t')]).toEqual([['retention.ms', '2']])
+  })
+
+  it('changes a resource as a whole or not at all, and says what is allowed', () => {
+    const cluster = Cluster.of(1)
+    cluster.createOn('t', [1])
+    const result = alter(cluster, [
+      { name: 'retention.ms', operation: 'set', value: '1' },
+      { name: 'message.timestamp.type', operation: 'set', value: 'Never' },
+    ])
+    expect(result).toMatchObject({ errorCode: ErrorCode.INVALID_CONFIG })
+    expect(result.errorMessage).toBe(
+      'message.timestamp.type: "Never" is not allowed; it must be one of CreateTime, LogAppendTime',
+    )
+    expect(cluster.last).toEqual([])
+  })
+
+  it('writes nothing where nothing changes, or where it only validates', () => {
+    const cluster = Cluster.of(1)
+    cluster.createOn('t', [1], { 'retention.ms': '1' })
+    alter(cluster, [{ name: 'retention.ms', operation: 'set', value: '1' }])
+    expect(cluster.last).toEqual([])
+    expect(
+      alter(cluster, [{ name: 'retention.ms', operation: 'set', value: '2' }], { validateOnly: true })
+        .errorCode,
+    ).toBe(0)
+    expect(cluster.last).toEqual([])
+  })
+
+  it('refuses start-up keys, single brokers’ cluster keys, unknown resources and lists’ operations on others', () => {
+    const cluster = Cluster.of(1)
+    expect(cluster.setConfig('broker', '1', 'log.dirs', 'x').errorCode).toBe(ErrorCode.INVALID_REQUEST)
+    expect(cluster.setConfig('broker', '1', 'min.insync.replicas', '2').errorCode).toBe(
+      ErrorCode.INVALID_REQUEST,
+    )
+    expect(cluster.setConfig('broker', 'x', 'log.retention.ms', '2').errorCode).toBe(
+      ErrorCode.INVALID_REQUEST,
+    )
+    expect(cluster.setConfig('broker', '', 'nonsense', '2').errorCode).toBe(ErrorCode.INVALID_CONFIG)
+    expect(cluster.setConfig('topic', 't', 'retention.ms', '2').errorCode).toBe(
+      ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    )
+    cluster.createOn('t', [1])
+    const result = alter(cluster, [{ name: 'retention.ms', operation: 'append', value: '1' }])
+    expect(result.errorCode).toBe(ErrorCode.INVALID_CONFIG)
+  })
+})
+
+describe('producer ids', () => {
+  it('gives every block once, to brokers of the present epoch', () => {
+    const cluster = Cluster.of(2)
+    const ask = (brokerId: number, brokerEpoch: number) =>
+      cluster.decide({ type: 'allocateProducerIds', brokerId, brokerEpoch })
+    expect(ask(1, 1)).toMatchObject({ errorCode: 0, firstProducerId: 0, count: 1_000 })
+    expect(ask(2, 2)).toMatchObject({ errorCode: 0, firstProducerId: 1_000 })
+    expect(ask(1, 2).errorCode).toBe(ErrorCode.STALE_BROKER_EPOCH)
+    cluster.failOver()
+    expect(ask(1, 1).firstProducerId).toBe(2_000)
+  })
+})
+
+describe('unregistration', () => {
+  it('fences first, and forgets the broker', () => {
+    const cluster = Cluster.of(3)
+    cluster.createOn('t', [1, 2, 3])
+    expect(cluster.decide({ type: 'unregisterBroker', brokerId: 1 }).errorCode).toBe(0)
+    expect(cluster.state('t')).toBe('leader 2, isr 2 3, elr -')
+    const again = cluster.decide({ type: 'unregisterBroker', brokerId: 1 })
+    expect(again.errorCode).toBe(ErrorCode.BROKER_ID_NOT_REGISTERED)
+  })
+})
