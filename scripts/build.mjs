@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('../', import.meta.url))
 const stamp = join(root, 'dist/.built')
 
 if (process.argv.includes('--if-stale') && !isStale()) process.exit(0)
-const { status, error } = spawnSync('tsc', ['-p', 'tsconfig.json'], { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' })
+const { status, error } = spawnSync('tsc', ['-p', 'tsconfig.json', '--noEmitOnError'], { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' })
 if (error) console.error(`tsc cannot be run: ${error.message}; use npm run build`)
 if (status !== 0) process.exit(status ?? 1)
 chmodSync(join(root, 'dist/main.cjs'), 0o755)

@@ -3,6 +3,7 @@ import { loadConfigFile } from '../config/file.js'
 import { ENVIRONMENT_PREFIX } from '../config/settings.js'
 import { CliError, ExitCode, usageError } from '../errors.js'
 import { note } from '../output.js'
+import { boundListeners, portProblem } from '../ports.js'
 
 /** All that a stop may take; then the process ends whatever still hangs. */
 const STOP_LIMIT_MS = 4_500
@@ -60,6 +61,10 @@ async function runNode(invocation: Invocation, withParent: boolean): Promise<voi
   if (!LEVELS.includes(level)) throw usageError(`--log-level ${level}: write one of ${LEVELS.join(', ')}.`)
   const { config, warnings } = loadConfigFile(file, overrides)
   for (const warning of warnings) note(`kogge: warning: ${warning}`)
+
+  for (const problem of await Promise.all(boundListeners(config).map((listener) => portProblem(listener)))) {
+    if (problem !== undefined) throw usageError(`${problem}: stop what listens there, or change listeners.`)
+  }
 
   const stop = new StopRequest(withParent)
   const { startNode } = await import('../../adapters/node.js')

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join, resolve } from 'node:path'
 import type { NodeConfig } from '../../broker/node-config.js'
 import { loadNodeConfig } from '../config/load.js'
-import { CliError, usageError } from '../errors.js'
+import { type CliError, usageError } from '../errors.js'
 
 /** One node of `kogge dev`, in its own directory. */
 export interface DevNode {
@@ -72,7 +72,7 @@ function refuseOwnKeys({ overrides, environment }: DevOptions): void {
 
 function existingNodes(dataDirectory: string): number[] {
   if (!existsSync(dataDirectory)) return []
-  const ids = readdirSync(dataDirectory)
+  const ids = namesIn(dataDirectory)
     .map((name) => /^node-(\d+)$/.exec(name)?.[1])
     .filter((id) => id !== undefined && existsSync(join(dataDirectory, `node-${id}`, 'server.properties')))
     .map(Number)
@@ -84,6 +84,21 @@ function existingNodes(dataDirectory: string): number[] {
     )
   }
   return ids
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch (error) {
+    throw unusable(directory, error)
+  }
+}
+
+function unusable(path: string, error: unknown): CliError {
+  const { code } = error as NodeJS.ErrnoException
+  return usageError(
+    `${path} cannot be used (${code}): give a directory that can be read and written with --data-dir.`,
+  )
 }
 
 function writeNodes(dataDirectory: string, count: number, port: number): void {
@@ -110,10 +125,7 @@ function writeNodes(dataDirectory: string, count: number, port: number): void {
       mkdirSync(directory, { recursive: true })
       writeFileSync(join(directory, 'server.properties'), text)
     } catch (error) {
-      const { code, path } = error as NodeJS.ErrnoException
-      throw usageError(
-        `Cannot write ${path ?? directory} (${code}): give a writable directory with --data-dir.`,
-      )
+      throw unusable(directory, error)
     }
   }
 }
@@ -145,7 +157,7 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    throw new CliError(2, `Cannot read ${file} (${(error as NodeJS.ErrnoException).code}): make it readable.`)
+    throw unusable(file, error)
   }
 }
 

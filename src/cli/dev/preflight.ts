@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { usageError } from '../errors.js'
+import { boundListeners, portProblem } from '../ports.js'
 import type { DevNode } from './layout.js'
 
 /** Everything that would stop a node from starting, found before the first one starts. @throws CliError */
@@ -13,19 +13,16 @@ export async function preflight(nodes: readonly DevNode[], dataDirectory: string
       `${dataDirectory} is in use: its node ${node.config.nodeId} runs as process ${pid}. Stop that cluster, or give another directory with --data-dir.`,
     )
   }
-  const listeners = nodes.flatMap(({ config }) => {
-    const all = [...config.listeners, config.controlListener, config.inspectListener]
-    return [...new Set(all)].map((listener) => ({ node: config.nodeId, ...listener }))
-  })
   await Promise.all(
-    listeners.map(async ({ node, name, host, port }) => {
-      const code = await bindError(host, port)
-      if (code === undefined) return
-      const why = code === 'EADDRINUSE' ? 'is in use' : `cannot be had (${code})`
-      throw usageError(
-        `Port ${port} on ${host} (listener ${name} of node ${node}) ${why}: stop what listens there, or choose other ports with --port and another directory with --data-dir.`,
-      )
-    }),
+    nodes.flatMap(({ config }) =>
+      boundListeners(config).map(async (listener) => {
+        const problem = await portProblem(listener, config.nodeId)
+        if (problem === undefined) return
+        throw usageError(
+          `${problem}: stop what listens there, or choose other ports with --port and another directory with --data-dir.`,
+        )
+      }),
+    ),
   )
 }
 
@@ -56,12 +53,4 @@ function commandLine(pid: number): string | undefined {
   } catch {
     return undefined
   }
-}
-
-function bindError(host: string, port: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)))
-  })
 }
