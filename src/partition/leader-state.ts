@@ -202,6 +202,8 @@ export class LeaderState {
       case 'rejected':
         this.backOff(nowMs)
         if (!isStale) this.onRefused()
+        // Another replica was fenced meanwhile: what is wanted now is something else, and need not wait.
+        if (!sameMembers(this.wantedIsr(nowMs), proposal.newIsr)) this.retryAtMs = nowMs
         break
       case 'superseded':
         // Stay pending: the maximal ISR is right whatever happened. The image that supersedes will commit.
@@ -263,6 +265,11 @@ export class LeaderState {
   private backOff(nowMs: number): void {
     this.retryAtMs = nowMs + Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.failures)
     this.failures += 1
+  }
+
+  private wantedIsr(nowMs: number): readonly NodeId[] {
+    if (this.isrState.type !== 'committed') return proposedIsr(this.isrState)
+    return proposedIsr(this.wantedShrink(nowMs) ?? this.wantedExpand(nowMs) ?? this.isrState)
   }
 
   private wantedShrink(nowMs: number): IsrState | undefined {
