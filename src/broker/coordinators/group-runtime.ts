@@ -238,10 +238,10 @@ export class GroupCoordinatorRuntime {
     this.withReadableShard(groupId, refuse, (shard) => done(shard.groups.describe(groupId)))
   }
 
-  /** All groups of the shards that are loaded here; COORDINATOR_LOAD_IN_PROGRESS while one is being read. */
+  /** All groups of the shards that serve here; COORDINATOR_LOAD_IN_PROGRESS while one is being read. */
   listGroups(): { readonly errorCode: number; readonly groups: readonly GroupListing[] } {
     this.noticeStall()
-    const shards = [...this.shards.values()]
+    const shards = [...this.shards.values()].filter((shard) => !shard.isLost)
     if (shards.some((shard) => !shard.isActive || !shard.isConfirmed)) {
       return { errorCode: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, groups: [] }
     }

@@ -10,6 +10,9 @@ import { onJoinTimer, onSessionTimer, onSyncTimer } from './rebalance.js'
 import type { GroupRecord } from './records.js'
 import type { GroupDescription, GroupListing, OffsetFetchReply, OffsetFetchRequest } from './types.js'
 
+/** A timer that fires later than this means that the process stood still: what clients sent lies in the sockets. */
+const LATE_TIMER_MS = 500
+
 /** The time of an input: durations by the monotonic one, stamps of records by the other. */
 export interface ShardTime {
   readonly nowMs: number
@@ -103,9 +106,14 @@ export class GroupShard {
   private onTimer(timer: GroupTimer, lateMs: number): void {
     const group = this.ctx.groups.get(timer.groupId)
     if (group === undefined) return
+    if (lateMs > LATE_TIMER_MS) {
+      // Nobody is judged before they are drained.
+      this.ctx.setTimer(timer, LATE_TIMER_MS)
+      return
+    }
     switch (timer.kind) {
       case 'session':
-        onSessionTimer(this.ctx, group, timer.memberId, lateMs)
+        onSessionTimer(this.ctx, group, timer.memberId)
         return
       case 'pendingMember':
         onPendingMemberTimer(this.ctx, group, timer.memberId)

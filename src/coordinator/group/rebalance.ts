@@ -6,9 +6,6 @@ import type { JoinReply, SyncReply } from './types.js'
 
 /** The join and sync phases: when they begin, when they end, who is told. */
 
-/** How late a session timer may fire before the sockets get a moment to be drained first. */
-const LATE_TIMER_MS = 500
-
 export function joinError(memberId: string, errorCode: number): JoinReply {
   return {
     errorCode,
@@ -218,19 +215,14 @@ export function onSyncTimer(ctx: GroupContext, group: ClassicGroup): void {
   maybePrepareRebalance(ctx, group)
 }
 
-export function onSessionTimer(
-  ctx: GroupContext,
-  group: ClassicGroup,
-  memberId: string,
-  lateMs: number,
-): void {
+export function onSessionTimer(ctx: GroupContext, group: ClassicGroup, memberId: string): void {
   const member = group.members.get(memberId)
   if (member === undefined) return
   // One that waits in a join or a sync is alive as long as that phase lasts.
   const waiting = !member.isNew && (member.joinTicket !== null || member.syncTicket !== null)
   const leftMs = waiting ? member.sessionTimeoutMs : member.sessionDeadlineMs - ctx.nowMs
-  if (leftMs > 0 || lateMs > LATE_TIMER_MS) {
-    ctx.setTimer({ kind: 'session', groupId: group.groupId, memberId }, Math.max(leftMs, LATE_TIMER_MS))
+  if (leftMs > 0) {
+    ctx.setTimer({ kind: 'session', groupId: group.groupId, memberId }, leftMs)
     return
   }
   dropMember(ctx, group, member)

@@ -226,6 +226,10 @@ describe('sessions', () => {
     world.nowMs += 30_000
     world.step({ type: 'timer', timer, lateMs: 20_000 })
     expect(world.heartbeat(a!)).toBe(0)
+    world.pass(9_000)
+    expect(world.heartbeat(a!)).toBe(0)
+    world.pass(10_000)
+    expect(world.heartbeat(a!)).toBe(ErrorCode.UNKNOWN_MEMBER_ID)
   })
 
   it('the last member’s death leaves an empty group in the log', () => {
