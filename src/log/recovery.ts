@@ -240,7 +240,9 @@ class Scan {
     }
     const fileSize = file.size()
     if (!isUnsynced && !isHole(file, position, fileSize)) {
-      const valid = this.findValidBatch(at, position)
+      // A file that ends within a batch was cut short by the power, and then later segments may well be whole.
+      const isTorn = isTornAt(file, position, fileSize)
+      const valid = this.findValidBatch(at, position, isTorn ? at : this.segments.length - 1)
       if (valid !== null)
         throw new LogDamage(`damaged with valid batches after it (offset ${valid}): ${where}`)
     }
@@ -254,8 +256,8 @@ class Scan {
   }
 
   /** The base offset of a whole batch somewhere after the damage. */
-  private findValidBatch(at: number, position: number): Offset | null {
-    for (let i = at; i < this.segments.length; i++) {
+  private findValidBatch(at: number, position: number, last: number): Offset | null {
+    for (let i = at; i <= last; i++) {
       const found = findBatch(this.segments[i]!.file, i === at ? position + 1 : 0, this.expected)
       if (found !== null) return found
     }
@@ -282,6 +284,12 @@ function isHole(file: DiskFile, position: number, fileSize: number): boolean {
     from = sectorEnd
   }
   return false
+}
+
+function isTornAt(file: DiskFile, position: number, fileSize: number): boolean {
+  if (fileSize - position < HEADER_BYTES) return true
+  const header = parseHeader(file.read(position, HEADER_BYTES))
+  return header !== null && position + header.sizeInBytes > fileSize
 }
 
 /** Looks at every byte from `from` on for a batch with a right CRC. */

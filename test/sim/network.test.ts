@@ -1,0 +1,127 @@
+import { describe, expect, it } from 'vitest'
+import { SeededRandom } from '../../src/lib/prng.js'
+import type { ByteStream } from '../../src/ports/network.js'
+import { SimWorldClock } from './clock.js'
+import { SimLinks, SimNetwork } from './network.js'
+import { SimPeerNetwork } from './peers.js'
+
+function worldOf() {
+  const world = new SimWorldClock()
+  const links = new SimLinks(new SeededRandom(5))
+  return { world, links, network: new SimNetwork(world, links) }
+}
+
+describe('byte streams', () => {
+  function pair() {
+    const { world, links, network } = worldOf()
+    const [client, server] = [world.process('client'), world.process('server')]
+    const log: string[] = []
+    const streams: { client?: ByteStream; server?: ByteStream } = {}
+    network.endpoint(server, 'b').listen(
+      { host: 'b', port: 9092 },
+      (stream) => {
+        streams.server = stream
+        return {
+          onData: (chunk) => log.push(`got ${Buffer.from(chunk)}`),
+          onClose: (error) => log.push(`server closed ${error}`),
+        }
+      },
+      () => log.push('listening'),
+      (error) => log.push(String(error)),
+    )
+    world.runFor(1)
+    const dial = (timeoutMs = 100) =>
+      network.endpoint(client, 'a').dial(
+        { host: 'b', port: 9092 },
+        timeoutMs,
+        (stream) => {
+          streams.client = stream
+          return {
+            onData: (chunk) => log.push(`client got ${Buffer.from(chunk)}`),
+            onClose: (error) => log.push(`client closed ${error}`),
+          }
+        },
+        (error) => log.push(error.reason),
+      )
+    return { world, links, client, server, log, streams, dial }
+  }
+
+  it('carries bytes in order, waits at a cut and goes on after it', () => {
+    const { world, links, log, streams, dial } = pair()
+    dial()
+    world.runFor(10)
+    streams.client!.write([Buffer.from('a'), Buffer.from('b')])
+    world.runFor(10)
+    links.cut('a', 'b')
+    streams.client!.write([Buffer.from('c')])
+    streams.client!.write([Buffer.from('d')])
+    world.runFor(10_000)
+    expect(log).toEqual(['listening', 'got ab'])
+    links.healAll()
+    streams.client!.end()
+    world.runFor(10)
+    expect(log.join(';')).toMatch(/^listening;got ab;got cd?;(got d;)?server closed null;client closed null$/)
+  })
+
+  it('refuses where nobody listens any more, resets what was open, and is silent when paused or cut', () => {
+    const { world, links, server, log, dial } = pair()
+    dial()
+    world.runFor(10)
+    server.pause()
+    world.runFor(1000)
+    expect(log).toEqual(['listening'])
+    server.kill()
+    world.runFor(10)
+    expect(log[1]).toMatch(/client closed Error: ECONNRESET/)
+    dial()
+    world.runFor(10)
+    expect(log[2]).toBe('refused')
+    links.cut('b', 'a')
+    dial(50)
+    world.runFor(60)
+    expect(log[3]).toBe('timeout')
+  })
+})
+
+describe('peers', () => {
+  it('delivers a lane in order, tells of a death, and connects again', () => {
+    const { world, network } = worldOf()
+    const hub = new SimPeerNetwork<{ n: number }>(network)
+    const log: string[] = []
+    const peers = new Map([1, 2].map((id) => [id, { host: `h${id}`, port: 1 }]))
+    const start = (id: number) => {
+      const process = world.process(`n${id}`)
+      const transport = hub.transport(id, `h${id}`, process, {
+        onMessage: (from, message) => log.push(`${id}<${from} ${message.n}`),
+        onConnected: (peer) => log.push(`${id}+${peer}`),
+        onDisconnected: (peer) => log.push(`${id}-${peer}`),
+      })
+      transport.setPeers(peers)
+      return { process, transport }
+    }
+    const one = start(1)
+    const two = start(2)
+    world.runFor(100)
+    expect(log.sort()).toEqual(['1+2', '2+1'])
+    log.length = 0
+    for (let n = 0; n < 5; n++) one.transport.send(2, 'raft', { n })
+    world.runFor(10)
+    expect(log).toEqual([0, 1, 2, 3, 4].map((n) => `2<1 ${n}`))
+    log.length = 0
+    two.process.kill()
+    world.runFor(10)
+    expect(log).toContain('1-2')
+    const probes: string[] = []
+    one.transport.probe(2, 100, (result) => probes.push(result))
+    world.runFor(10)
+    start(2)
+    one.transport.probe(2, 100, (result) => probes.push(result))
+    world.runFor(200)
+    expect(probes).toEqual(['refused', 'open'])
+    expect(log).toContain('1+2')
+    log.length = 0
+    one.transport.send(2, 'heartbeat', { n: 9 })
+    world.runFor(10)
+    expect(log).toEqual(['2<1 9'])
+  })
+})
