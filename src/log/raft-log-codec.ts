@@ -101,9 +101,10 @@ export type Checked = { type: 'ok'; body: Uint8Array } | { type: 'damaged'; reas
 
 /** `salt`: what the bytes belong to and do not hold themselves, such as the key's index. */
 export function seal(body: Uint8Array, salt = 0): Uint8Array {
-  const trailer = new Uint8Array(4)
-  new DataView(trailer.buffer).setUint32(0, sealOf(body, salt))
-  return Buffer.concat([body, trailer])
+  const sealed = new Uint8Array(body.length + 4)
+  sealed.set(body)
+  new DataView(sealed.buffer).setUint32(body.length, sealOf(body, salt))
+  return sealed
 }
 
 export function checkSealed(bytes: Uint8Array, salt = 0): Checked {

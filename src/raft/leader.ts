@@ -137,14 +137,17 @@ export function maybeCommit(core: RaftCore, leader: LeaderState): void {
   }
   core.commitTo(index)
   releaseWaitingReads(core, leader)
-  // Followers learn it with the next append or heartbeat; an idle log must not wait for those.
-  for (const progress of leader.progress.values()) tellCommit(core, leader, progress)
 }
 
-/** Where the follower holds more committed entries than it was told of. */
-export function tellCommit(core: RaftCore, leader: LeaderState, progress: Progress): void {
-  if (Math.min(core.commitIndex, progress.matchIndex) > progress.toldCommitIndex) {
-    sendHeartbeat(core, leader, progress)
+/**
+ * Followers learn of a commit with the next append; where none is due, a heartbeat tells those that hold more
+ * committed entries than they know of.
+ */
+export function tellCommit(core: RaftCore, leader: LeaderState): void {
+  for (const progress of leader.progress.values()) {
+    if (Math.min(core.commitIndex, progress.matchIndex) > progress.toldCommitIndex) {
+      sendHeartbeat(core, leader, progress)
+    }
   }
 }
 

@@ -21,6 +21,7 @@ import {
   onTransfer,
   quorumContactMs,
   refreshProgress,
+  tellCommit,
 } from './leader.js'
 import { isVoter } from './quorum.js'
 import { onReadIndex } from './reads.js'
@@ -279,8 +280,10 @@ export class RaftNode {
       core.outbox.effect({ type: 'restoreSnapshot', snapshot })
     }
     if (core.outbox.isHardStateDurable) onHardStateDurable(core)
-    if (core.role.type === 'leader') maybeCommit(core, core.role)
-    else core.apply()
+    if (core.role.type === 'leader') {
+      maybeCommit(core, core.role)
+      tellCommit(core, core.role)
+    } else core.apply()
   }
 
   private onSnapshotTaken(input: Extract<RaftInput, { type: 'snapshotTaken' }>): void {

@@ -117,7 +117,7 @@ function onMatch(core: RaftCore, leader: LeaderState, progress: Progress, matchI
   if (progress.matchIndex === core.log.lastIndex) progress.lastCaughtUpMs = core.nowMs
   maybeCommit(core, leader)
   replicate(core, progress)
-  tellCommit(core, leader, progress)
+  tellCommit(core, leader)
   continueTransfer(core, leader)
 }
 
