@@ -112,6 +112,7 @@ export class LogManager {
   private logStarts = new Map<string, Offset>()
   private asideCount = 0
   private isCheckpointing = false
+  private readonly unidentified: { name: string; topic: string; partition: number }[] = []
   private scrubbed: { queue: PartitionLog[]; cursor: Offset } = { queue: [], cursor: 0 }
   private state: 'new' | 'opening' | 'open' | 'closing' | 'closed' | 'offline' = 'new'
 
@@ -165,6 +166,7 @@ export class LogManager {
       try {
         const name = names.shift()
         if (name === undefined) {
+          this.settleUnidentified()
           this.syncRecovered(finish)
           return
         }
@@ -224,8 +226,7 @@ export class LogManager {
     const { topic, partition } = parsed
     const topicId = readTopicId(disk, name)
     if (topicId === null) {
-      if (this.wasNeverUsed(name)) disk.removeTree(name)
-      else this.setAside(name, topic, undefined, partition, `${PARTITION_METADATA} is missing or damaged`)
+      this.unidentified.push({ name, topic, partition })
       return
     }
     const stored = this.points.atOpen(topicId, partition)
@@ -258,12 +259,19 @@ export class LogManager {
     }
   }
 
-  /** A directory whose making a power cut broke off. */
-  private wasNeverUsed(directory: string): boolean {
+  /** Directories that do not tell their topic id: one whose making the power cut broke off goes, any other is damage. */
+  private settleUnidentified(): void {
     const { disk } = this.options
-    return disk
-      .list(directory)
-      .every((name) => !name.endsWith('.log') || isEmpty(disk, `${directory}/${name}`))
+    for (const { name, topic, partition } of this.unidentified.splice(0)) {
+      const isKnown = (topicId: Uuid): boolean =>
+        this.get(topicId, partition) !== undefined ||
+        this.setAsideLogs.some((one) => one.topicId === topicId && one.partition === partition)
+      // The file is synced with the first group commit: before that, nothing of the log was reported durable.
+      const isNew =
+        !this.points.hasUnclaimed(partition, isKnown) && !((this.recoveryPoints.get(name) ?? 0) > 0)
+      if (isNew) disk.removeTree(name)
+      else this.setAside(name, topic, undefined, partition, `${PARTITION_METADATA} is missing or damaged`)
+    }
   }
 
   get(topicId: Uuid, partition: number): PartitionLog | undefined {
@@ -598,8 +606,4 @@ function readTopicId(disk: Disk, directory: string): Uuid | null {
   if (!disk.exists(path)) return null
   const text = Buffer.from(readWhole(disk, path)).toString('latin1')
   return /^version: 0\ntopic_id: ([A-Za-z0-9_-]{22})\n$/.exec(text)?.[1] ?? null
-}
-
-function isEmpty(disk: Disk, path: string): boolean {
-  return readWhole(disk, path).length === 0
 }

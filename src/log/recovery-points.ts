@@ -73,6 +73,15 @@ export class RecoveryPoints {
     return this.loaded.get(keyOf(topicId, partition))
   }
 
+  /** True where something durable is noted for this partition number of a topic that `isClaimed` does not know. */
+  hasUnclaimed(partition: number, isClaimed: (topicId: Uuid) => boolean): boolean {
+    for (const [key, point] of this.loaded) {
+      if (point.recoveryPoint > 0 && Number(key.slice(23)) === partition && !isClaimed(key.slice(0, 22)))
+        return true
+    }
+    return false
+  }
+
   /** Written through the page cache. @throws DiskError */
   set(topicId: Uuid, partition: number, point: RecoveryPoint): void {
     const key = keyOf(topicId, partition)
