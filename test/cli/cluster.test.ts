@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isFree, kogge, spawnCluster, startCluster, type TestCluster } from '../support/cluster.js'
@@ -202,14 +202,17 @@ describe('the end of kogge dev', () => {
   it('a node that cannot start ends the start with its sentence and exit code 2', async () => {
     const first = await startCluster({ nodes: 1 })
     await first.stop({ keep: true })
+    const data = join(first.nodes[0]!.directory, 'data')
+    rmSync(data, { recursive: true })
+    writeFileSync(data, 'a file in the place of the directory')
     const second = await spawnCluster({
       nodes: 1,
       directory: first.directory,
       port: first.nodes[0]!.kafkaPort,
-      overrides: ['broker.rack=here', 'listener.security.protocol.map=PLAINTEXT:SSL'],
     })
     expect(await second.exited).toBe(2)
-    expect(second.output()).toContain('The listener PLAINTEXT asks for SSL, which is not supported yet')
+    expect(second.output()).toMatch(/^kogge: node 1 cannot start: .*data.*$/m)
+    expect(second.output()).not.toContain('started again')
     await second.stop()
   })
 })
