@@ -216,5 +216,5 @@ interface AlterOverrides {
   leaderEpoch?: number
   partitionEpoch?: number
   leaderRecovering?: boolean
-  brokerEpochs?: Record<NodeId, number>
+  brokerEpochs?: Record<number, number>
 }
