@@ -10,7 +10,7 @@ type DeletedGroup = DeleteGroupsResponse['results'][number]
 
 /**
  * DeleteGroups v0-3: empty groups, with their offsets, one result a name. NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND; a
- * group that is being written to at this moment is COORDINATOR_LOAD_IN_PROGRESS, to be asked again. v3 adds a message.
+ * group's writes that are on their way land first. v3 adds a message.
  * Deviations: a name given twice is deleted, and answered, once.
  */
 export function deleteGroupsHandler(

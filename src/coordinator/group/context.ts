@@ -6,6 +6,9 @@ import { CommittedState, type GroupRecord } from './records.js'
 /** Ids given out and not used yet, a group. Kafka bounds them by group.max.size alone. */
 export const MAX_PENDING_MEMBERS = 1_000
 
+/** What may wait for a group's writes to land. */
+const MAX_DEFERRED = 100
+
 interface PendingWrite {
   readonly groupIds: readonly string[]
   readonly done: (errorCode: number) => void
@@ -24,6 +27,7 @@ export class GroupContext {
   private nextWrite = 1
   private readonly writes = new Map<number, PendingWrite>()
   private readonly writesByGroup = new Map<string, number>()
+  private readonly deferred = new Map<string, (() => void)[]>()
 
   /** @param newId a fresh part of a member id, unlike any before */
   constructor(
@@ -68,6 +72,23 @@ export class GroupContext {
       else this.writesByGroup.set(id, left)
     }
     pending.done(errorCode)
+    for (const id of pending.groupIds) this.runDeferred(id)
+  }
+
+  /** Runs `action` when nothing of the group is on its way to the log any more. False: too many wait for that. */
+  afterWrites(groupId: string, action: () => void): boolean {
+    const waiting = this.deferred.get(groupId) ?? []
+    if (waiting.length >= MAX_DEFERRED) return false
+    waiting.push(action)
+    this.deferred.set(groupId, waiting)
+    return true
+  }
+
+  private runDeferred(groupId: string): void {
+    const waiting = this.deferred.get(groupId)
+    if (waiting === undefined || this.hasPendingWrites(groupId)) return
+    this.deferred.delete(groupId)
+    for (const action of waiting) action()
   }
 
   hasPendingWrites(groupId: string): boolean {

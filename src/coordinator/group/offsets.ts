@@ -123,16 +123,14 @@ export function fetchOffsets(ctx: GroupContext, request: OffsetFetchRequest): Of
 export function deleteGroup(ctx: GroupContext, ticket: Ticket<DeleteGroupReply>, groupId: string): void {
   const refuse = (errorCode: number, errorMessage: string | null): void =>
     ctx.reply(ticket, { groupId, errorCode, errorMessage })
-  const live = ctx.groups.get(groupId)
-  if (live?.state === 'Dead') {
-    refuse(ErrorCode.COORDINATOR_NOT_AVAILABLE, `group ${groupId} is being deleted; ask again`)
-    return
-  }
   // A commit on its way would come out of the log before the tombstones that leave it out: let it land first.
   if (ctx.hasPendingWrites(groupId)) {
-    refuse(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, `group ${groupId} is being written to; ask again`)
+    const waits = ctx.afterWrites(groupId, () => deleteGroup(ctx, ticket, groupId))
+    if (!waits)
+      refuse(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, `group ${groupId} is being written to; ask again`)
     return
   }
+  const live = ctx.groups.get(groupId)
   if (!ctx.exists(groupId)) {
     refuse(ErrorCode.GROUP_ID_NOT_FOUND, `Group ${groupId} not found.`)
     return

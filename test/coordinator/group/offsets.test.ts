@@ -167,12 +167,23 @@ describe('deleting groups', () => {
     expect(errorOf(world.commit(9))).toBe(0)
   })
 
-  it('waits for a commit on its way, by asking again', () => {
+  it('waits for a commit on its way, and takes it along', () => {
     const world = new GroupWorld()
     world.log = 'holds'
-    world.commit(7)
-    expect(world.delete().get().errorCode).toBe(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+    const commit = world.commit(7)
+    const deletion = world.delete()
     world.resolve(0)
-    expect(world.fetch()).toBe(7)
+    expect([errorOf(commit), world.fetch(), deletion.isOpen]).toEqual([0, 7, true])
+    world.resolve(0)
+    expect([deletion.get().errorCode, world.fetch()]).toEqual([0, -1])
+  })
+
+  it('of two deletions the second finds nothing', () => {
+    const world = new GroupWorld()
+    world.commit(7)
+    world.log = 'holds'
+    const [first, second] = [world.delete(), world.delete()]
+    world.resolve(0)
+    expect([first.get().errorCode, second.get().errorCode]).toEqual([0, ErrorCode.GROUP_ID_NOT_FOUND])
   })
 })
