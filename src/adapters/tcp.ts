@@ -41,7 +41,9 @@ export class Tcp implements Dialer, Listener {
   ): void {
     const { host, port } = address
     // The option of every stream, which the types of net.Socket leave out.
-    const socket = new net.Socket({ highWaterMark: this.options.highWaterMarkBytes } as net.SocketConstructorOpts)
+    const socket = new net.Socket({
+      highWaterMark: this.options.highWaterMarkBytes,
+    } as net.SocketConstructorOpts)
     const fail = (error: DialError): void => {
       clearTimeout(timer)
       socket.off('error', onError)
