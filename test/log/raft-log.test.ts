@@ -101,9 +101,8 @@ describe('the Raft log', () => {
     powerCut()
     const again = openWell().contents
     expect(again.hardState).toEqual({ term: 1, vote })
-    expect(again.entries.map(plain)).toEqual(
-      [first(), data(2), { type: 'noOp', term: 1, index: 3 }, data(4)].map(plain),
-    )
+    const written: Entry[] = [first(), data(2), { type: 'noOp', term: 1, index: 3 }, data(4)]
+    expect(again.entries.map(plain)).toEqual(written.map(plain))
   })
 
   it('truncates and appends in one batch', () => {

@@ -72,7 +72,7 @@ export class CommandRouter {
     this.settle(item, message.reply)
   }
 
-  /** The leader, a connection or the room in the log changed. */
+  /** The leader or a connection changed. */
   onChange(): void {
     const leader = this.environment.leader()
     for (const [requestId, item] of this.sent) {
@@ -83,6 +83,11 @@ export class CommandRouter {
         failed('notController', `node ${item.sentTo} was lost as the controller; the outcome is unknown`),
       )
     }
+    this.retryHeld()
+  }
+
+  /** The log has room again, or the controller acts. */
+  retryHeld(): void {
     if (this.held.length === 0) return
     const held = this.held
     this.held = []

@@ -385,7 +385,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     this.events.emit({ type: 'commit', index: last.index, term: last.term })
     this.activateWhereDue()
     controller.onApplied(appliedIndex)
-    this.router.onChange()
+    this.router.retryHeld()
     if (!this.state.isSnapshotDue) return
     const data = this.state.takeSnapshot()
     this.events.emit({ type: 'snapshotTaken', index: appliedIndex, bytes: data.length })

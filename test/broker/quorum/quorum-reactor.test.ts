@@ -54,6 +54,43 @@ describe('a quorum of three', () => {
     expect(old.image.toRecords()).toEqual(leader.image.toRecords())
   })
 
+  it.each([1, 2, 3, 4])('fails over when the leader is restarted at once, seed %i', (seed) => {
+    const cluster = led(seed)
+    const old = cluster.leader()!
+    const { term } = old.reactor!.status()
+    old.kill()
+    cluster.world.runFor(20)
+    old.start()
+    expect(cluster.until(() => cluster.leader() !== undefined, 3000)).toBeLessThan(1000)
+    expect(cluster.untilLed().reactor!.status().term).toBeGreaterThan(term)
+  })
+
+  it('lets a paused leader acknowledge nothing when it wakes', () => {
+    const cluster = led(2)
+    const old = cluster.leader()!
+    const { term } = old.reactor!.status()
+    old.process!.pause()
+    cluster.until(() => cluster.nodes.some((node) => node !== old && node.leader === node.id), 6000)
+    const result = old.register()
+    old.process!.resume()
+    expect(cluster.reply(result)).not.toMatchObject({ errorCode: 0, type: 'brokerHeartbeat' })
+    const leader = cluster.untilLed()
+    expect(leader).not.toBe(old)
+    expect(leader.reactor!.status().term).toBe(term + 1)
+    // Whatever it answered, the cluster agrees on what happened.
+    expect(leader.image.brokers.has(old.id)).toBe(result.reply?.type === 'registerBroker')
+  })
+
+  it('takes no more commands than it may hold', () => {
+    const cluster = new TestCluster(THREE, 1, { maxPendingCommands: 2 })
+    cluster.node(1).start()
+    cluster.world.runFor(100)
+    const results = [1, 2, 3].map(() => cluster.node(1).submit({ type: 'unregisterBroker', brokerId: 9 }))
+    cluster.world.runFor(10)
+    expect(results.map((result) => result.reply?.type)).toEqual([undefined, undefined, 'failed'])
+    expect(results[2]!.reply).toMatchObject({ errorCode: 7 })
+  })
+
   it('fails what is pending with NOT_CONTROLLER when the controller dies', () => {
     const cluster = led()
     const leader = cluster.leader()!
