@@ -227,25 +227,24 @@ export class ConfigView {
     }
   }
 
+  /** Cheap where nothing has changed: it runs with every look-up. */
   private refresh(): void {
     const image = this.options.image()
-    const next: Basis = {
-      dynamic: image.brokerConfig(this.options.nodeId),
-      dynamicDefault: image.brokerConfig(''),
-      brokers: this.brokerCount(),
-      flushBeforeAck: image.features.get(FLUSH_BEFORE_ACK_FEATURE),
-    }
+    const dynamic = image.brokerConfig(this.options.nodeId)
+    const dynamicDefault = image.brokerConfig('')
+    const brokers = this.brokerCount()
+    const flushBeforeAck = image.features.get(FLUSH_BEFORE_ACK_FEATURE)
     const now = this.basis
     if (
       now !== undefined &&
-      now.dynamic === next.dynamic &&
-      now.dynamicDefault === next.dynamicDefault &&
-      now.brokers === next.brokers &&
-      now.flushBeforeAck === next.flushBeforeAck
+      now.dynamic === dynamic &&
+      now.dynamicDefault === dynamicDefault &&
+      now.brokers === brokers &&
+      now.flushBeforeAck === flushBeforeAck
     ) {
       return
     }
-    this.basis = next
+    this.basis = { dynamic, dynamicDefault, brokers, flushBeforeAck }
     this.topics = new WeakMap()
     this.brokerValues.clear()
   }
