@@ -13,7 +13,7 @@ type Operation = Resource['operations'][number]
 
 /** IncrementalAlterConfigs (KIP-339) and AlterConfigs: each resource as a whole or not at all. */
 export function alterConfigs(state: ControllerState, command: AlterConfigs): ControllerReply {
-  const minIsrsBefore = effectiveMinIsrs(state)
+  const minIsrsBefore = touches(command, 'min.insync.replicas') ? effectiveMinIsrs(state) : undefined
   const seen = new Set<string>()
   const resources = command.resources.map((resource): AlterConfigsResult => {
     const { resourceType, resourceName } = resource
@@ -33,9 +33,17 @@ export function alterConfigs(state: ControllerState, command: AlterConfigs): Con
       return { resourceType, resourceName, errorCode: error.errorCode, errorMessage: error.message }
     }
   })
-  settleMinIsr(state, minIsrsBefore)
-  electUnclean(state)
+  if (minIsrsBefore !== undefined) settleMinIsr(state, minIsrsBefore)
+  if (touches(command, 'unclean.leader.election.enable')) electUnclean(state)
   return { type: 'alterConfigs', resources }
+}
+
+/** What every partition would have to be looked at for. */
+function touches(command: AlterConfigs, key: string): boolean {
+  return (
+    command.replaceAll ||
+    command.resources.some(({ operations }) => operations.some(({ name }) => name === key))
+  )
 }
 
 /** A topic that may elect uncleanly now need not wait for the next change. */
