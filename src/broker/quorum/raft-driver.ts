@@ -19,6 +19,7 @@ export interface RaftEvents {
 /** A timer that fires later than this met a stalled loop: what the sockets hold is handled before anyone is judged. */
 const LATE_MS = 50
 const DRAIN_MS = 10
+const MIN_TIMER_MS = 0.1
 
 /**
  * Carries out what the core decides: persist, then send, then apply. Each input is stepped at once; its effects join
@@ -138,7 +139,9 @@ export class RaftDriver {
   }
 
   private setTimer(atMs: number, drained: boolean): void {
-    const delayMs = Math.max(0, atMs - this.clock.monotonicMs())
+    const leftMs = atMs - this.clock.monotonicMs()
+    // Never so short that the clock, a sum of fractions, may stand still.
+    const delayMs = leftMs <= 0 ? 0 : Math.max(MIN_TIMER_MS, leftMs)
     this.timer = { timer: this.clock.after(delayMs, () => this.onTimer(atMs, drained)), atMs }
   }
 

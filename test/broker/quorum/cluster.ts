@@ -102,7 +102,10 @@ export class TestNode {
           this.appliedIndex = index
         },
         onCommitted: (records, index) => {
-          for (const record of records) this.image.apply(record)
+          for (const record of records) {
+            this.image.apply(record)
+            if (record.type === 'configRecord') cluster.noteCommitted(index, record.value ?? '')
+          }
           this.appliedIndex = index
         },
         onLeader: (leader) => {
@@ -177,6 +180,15 @@ export class TestCluster {
     this.links = new SimLinks(this.random.fork())
     this.peers = new SimPeerNetwork(new SimNetwork(this.world, this.links))
     this.nodes = ids.map((id) => new TestNode(this, id))
+  }
+
+  /** Values of configurations that any node was told of as committed, and the newest of them. */
+  readonly committedValues = new Set<string>()
+  newest = { index: 0, value: '' }
+
+  noteCommitted(index: number, value: string): void {
+    this.committedValues.add(value)
+    if (index >= this.newest.index) this.newest = { index, value }
   }
 
   node(id: number): TestNode {
