@@ -51,6 +51,18 @@ describe('replication', () => {
     }
   })
 
+  it('counts the leader only after its own fsync, however fast the followers are', () => {
+    const cluster = started()
+    cluster.node(1).disk.faults.syncLatencyMs = () => 100
+    const all = cluster.node(1).append(batch(['a']))
+    const one = cluster.node(1).append(batch(['b']), { acks: 1 })
+    cluster.run(90)
+    expect(cluster.node(2).status.durableEndOffset).toBe(2)
+    expect([all.result, one.result]).toEqual([null, null])
+    cluster.run(20)
+    expect([all.result?.errorCode, one.result?.errorCode]).toEqual([0, 0])
+  })
+
   it('answers acks=1 after the leader’s own fsync though no follower lives', () => {
     const cluster = started()
     cluster.node(2).kill()

@@ -1,0 +1,62 @@
+import { expect, it } from 'vitest'
+import { FetchSessions } from '../../../src/broker/partitions/fetch-sessions.js'
+import { SeededRandom } from '../../../src/lib/prng.js'
+import { ErrorCode } from '../../../src/wire/errors.js'
+import type { FetchRequest } from '../../../src/wire/messages/fetch.js'
+import { SimWorldClock } from '../../sim/clock.js'
+import { TOPIC_ID } from './cluster.js'
+
+function cache(maxSessions: number) {
+  const world = new SimWorldClock()
+  const sessions = new FetchSessions(world.process('node').clock, new SeededRandom(1), maxSessions)
+  const open = (replicaId = -1) => sessions.open(request(0, 0), true, replicaId)
+  return { world, sessions, open }
+}
+
+function request(sessionId: number, sessionEpoch: number): FetchRequest {
+  const partition = {
+    partition: 0,
+    currentLeaderEpoch: -1,
+    fetchOffset: 0,
+    lastFetchedEpoch: -1,
+    partitionMaxBytes: 1,
+  }
+  const topics = sessionEpoch === 0 ? [{ topic: '', topicId: TOPIC_ID, partitions: [partition] }] : []
+  return { sessionId, sessionEpoch, topics, forgottenTopicsData: [] } as unknown as FetchRequest
+}
+
+it('is bounded: a client without a place goes without a session', () => {
+  const { open, sessions } = cache(2)
+  expect([open().type, open().type, open().type]).toEqual(['session', 'session', 'sessionless'])
+  expect(sessions.size).toBe(2)
+})
+
+it('gives the place of a client that was unused for two minutes', () => {
+  const { open, world, sessions } = cache(1)
+  const old = open()
+  world.runFor(119_999)
+  expect(open().type).toBe('sessionless')
+  world.runFor(1)
+  expect(open().type).toBe('session')
+  const id = old.type === 'session' ? old.session.id : 0
+  expect(sessions.open(request(id, 1), true, -1)).toEqual({
+    type: 'error',
+    errorCode: ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
+  })
+})
+
+it('gives a replica the place of a client at once, and never that of a live replica', () => {
+  const { open } = cache(1)
+  open()
+  expect(open(2).type).toBe('session')
+  expect(open(3).type).toBe('sessionless')
+})
+
+it('is bound to who opened it', () => {
+  const { open, sessions } = cache(1)
+  const context = open(2)
+  const id = context.type === 'session' ? context.session.id : 0
+  expect(sessions.open(request(id, 1), true, -1)).toMatchObject({
+    errorCode: ErrorCode.INVALID_FETCH_SESSION_EPOCH,
+  })
+})

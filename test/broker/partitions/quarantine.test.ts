@@ -1,0 +1,34 @@
+import { expect, it } from 'vitest'
+import { batch, Cluster, TOPIC_ID } from './cluster.js'
+
+it('keeps a damaged replica away until it has left the ISR, then fetches it anew', () => {
+  const cluster = new Cluster()
+  cluster.createTopic(1)
+  cluster.run(50)
+  for (let round = 0; round < 5; round++) cluster.node(1).append(batch([`value-${round}`]))
+  cluster.run(600)
+  const node = cluster.node(3)
+  const { directory } = node.logs.get(TOPIC_ID, 0)!
+  node.kill()
+  node.disk.flipBit(`${directory}/${'0'.repeat(20)}.log`, 70)
+  cluster.fence(3)
+  cluster.run(50)
+  node.start()
+  cluster.run(100)
+  // The controller still has it in the ISR, as with flush.before.ack.
+  cluster.commit(cluster.registration(3), {
+    type: 'partitionChangeRecord',
+    topicId: TOPIC_ID,
+    partitionId: 0,
+    leader: 1,
+    isr: { nodes: [1, 2, 3] },
+  })
+  cluster.run(200)
+  expect(node.partitions.quarantined()).toEqual([{ topicId: TOPIC_ID, partitionId: 0 }])
+  expect(node.partitions.list()).toEqual([])
+  cluster.elect(1, [1, 2])
+  cluster.run(2_000)
+  expect(node.partitions.quarantined()).toEqual([])
+  expect(node.status).toMatchObject({ role: 'follower', logEndOffset: 5 })
+  expect(cluster.image.topicsById.get(TOPIC_ID)!.partitions[0]!.isr).toContain(3)
+})
