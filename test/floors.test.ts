@@ -24,7 +24,7 @@ const SOURCE = resolve(import.meta.dirname, '../src')
 /** The one native package below the adapters: a pure function of its bytes. */
 const PURE_PACKAGES: Record<string, string[]> = { 'wire/crc32c.ts': ['@node-rs/crc32'] }
 const WORLD =
-  /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bsetTimeout\b|\bsetInterval\b|\bsetImmediate\b|\bqueueMicrotask\b|\bprocess\.|\bperformance\.|\bcrypto\.|\basync\b|\bawait\b|\bnew Promise\b/
+  /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bsetTimeout\b|\bsetInterval\b|\bsetImmediate\b|\bqueueMicrotask\b|\bprocess\.|\bperformance\.|\bcrypto\.|\basync (?:function|\()|\bawait [a-zA-Z]|\bnew Promise\b/
 
 interface Source {
   path: string
@@ -40,7 +40,11 @@ function sources(directory: string): Source[] {
     if (!/\.c?ts$/.test(name)) return []
     const text = readFileSync(path, 'utf8')
     const short = relative(SOURCE, path)
-    const imports = [...text.matchAll(/^\s*(?:import|export)\b[^'"]*?from\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/gm)]
+    const imports = [
+      ...text.matchAll(
+        /^\s*(?:import|export)\b[^'"]*?from\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/gm,
+      ),
+    ]
     return [
       {
         path: short,
@@ -55,7 +59,10 @@ function sources(directory: string): Source[] {
 const all = sources(SOURCE)
 
 function withoutComments(text: string): string {
-  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*$/gm, '').replace(/'(?:[^'\\\n]|\\.)*'/g, "''")
+  return text
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/\/\/.*$/gm, '')
+    .replace(/'(?:[^'\\\n]|\\.)*'/g, "''")
 }
 
 describe('floors', () => {
@@ -76,7 +83,8 @@ describe('floors', () => {
         const folder = relative(SOURCE, resolve(SOURCE, dirname(source.path), target)).split('/')[0]!
         if (folder === source.folder) continue
         const other = FLOORS[folder]
-        if (other === undefined || other > own || (other === own && own === 2)) wrong.push(`${source.path} imports ${target}`)
+        if (other === undefined || other > own || (other === own && own === 2))
+          wrong.push(`${source.path} imports ${target}`)
       }
     }
     expect(wrong).toEqual([])
