@@ -61,13 +61,13 @@ export class LeaderAppends {
       }
       if (check.type === 'duplicate') {
         const timeMs = config.messageTimestampType === 'LogAppendTime' ? check.batch.timestampMs : -1
-        this.await(check.batch.lastOffset + 1, this.success(check.batch.baseOffset, timeMs), options, done)
+        this.hold(check.batch.lastOffset + 1, this.success(check.batch.baseOffset, timeMs), options, done)
         return
       }
     }
     const appendTimeMs = config.messageTimestampType === 'LogAppendTime' ? nowWallMs : -1
     const baseOffset = this.assign(validation.batches, appendTimeMs)
-    this.await(this.nextOffset, this.success(baseOffset, appendTimeMs), options, done)
+    this.hold(this.nextOffset, this.success(baseOffset, appendTimeMs), options, done)
   }
 
   /** The batches of this turn, in one write. Also called before the leadership ends. */
@@ -150,7 +150,7 @@ export class LeaderAppends {
     return baseOffset
   }
 
-  private await(
+  private hold(
     offset: Offset,
     result: AppendResult,
     options: AppendOptions,
