@@ -7,8 +7,8 @@ import {
   readMetaProperties,
   writeMetaProperties,
 } from '../log/meta-properties.js'
-import type { LogConfig } from '../log/types.js'
 import { ConfigView } from '../metadata/configs.js'
+import { unsupportedFeature } from '../metadata/features.js'
 import type { MetadataRecord } from '../metadata/records.js'
 import type { Clock } from '../ports/clock.js'
 import type { Compression } from '../ports/compression.js'
@@ -26,6 +26,7 @@ import { BrokerMetadataCache } from './metadata-cache.js'
 import { RequestDispatcher } from './network/dispatcher.js'
 import { KafkaServer } from './network/kafka-server.js'
 import type { NodeConfig } from './node-config.js'
+import { logConfigOf } from './partitions/log-config.js'
 import { PartitionManager } from './partitions/partition-manager.js'
 import type { PeerMessage } from './peer-message.js'
 import type { QuorumControl } from './quorum/options.js'
@@ -117,6 +118,7 @@ export class KoggeNode {
       },
       brokerEpoch: () => this.lifecycle?.brokerEpoch ?? 0,
       isServing: () => this.lifecycle?.isUnfenced() ?? false,
+      onLeaderLost: (leader: NodeId) => this.cache.suspect(leader),
     }
     this.partitions = new PartitionManager(late)
     this.groups = new GroupCoordinatorRuntime({ ...late, partitions: this.partitions })
@@ -338,7 +340,7 @@ export class KoggeNode {
   private openLogs(): void {
     this.brokerState = 'recovering'
     this.logs.open(
-      (topic) => this.logConfigOf(topic),
+      (topic) => logConfigOf(this.services.configs.topic(topic)),
       (error) => {
         if (error !== null) return this.fail(error)
         this.logsReady = true
@@ -350,15 +352,9 @@ export class KoggeNode {
     )
   }
 
-  private logConfigOf(topic: string): LogConfig {
-    const config = this.services.configs.topic(topic)
-    return {
-      ...config,
-      cleanupPolicy: config.cleanupCompact ? (config.cleanupDelete ? 'compact,delete' : 'compact') : 'delete',
-    }
-  }
-
   private onMetadata(change: MetadataChange): void {
+    const unsupported = unsupportedFeature(this.cache.image)
+    if (unsupported !== undefined) return this.fail(new Error(unsupported))
     if (this.meta.clusterId === undefined && this.cache.image.clusterId !== '') {
       this.updateMeta({ clusterId: this.cache.image.clusterId })
     }
