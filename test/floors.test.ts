@@ -15,7 +15,6 @@ const FLOORS: Record<string, number> = {
   log: 3,
   broker: 4,
   adapters: 5,
-  testing: 7,
   cli: 8,
   console: 8,
 }
