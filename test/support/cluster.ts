@@ -43,6 +43,8 @@ export interface TestClusterOptions {
   readonly directory?: string
   readonly port?: number
   readonly overrides?: readonly string[]
+  /** Another Node.js than the one that runs the tests. */
+  readonly nodeBinary?: string
 }
 
 export const PROJECT = resolve(import.meta.dirname, '../..')
@@ -64,7 +66,7 @@ export async function spawnCluster(options: TestClusterOptions = {}): Promise<Te
   const args = ['dev', '--nodes', String(count), '--port', String(port), '--data-dir', directory]
   if (options.restartAfter !== undefined) args.push('--restart-after', options.restartAfter)
   for (const override of options.overrides ?? []) args.push('--override', override)
-  const child = spawn(process.execPath, [LAUNCHER, ...args], {
+  const child = spawn(options.nodeBinary ?? process.execPath, [LAUNCHER, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: cleanEnvironment(),
   })
