@@ -255,7 +255,7 @@ export class KoggeNode {
       properties: config.properties,
       clock: ports.clock,
       random: ports.random,
-      logger: ports.logger.child({ component: 'quorum' }),
+      logger: ports.logger,
       store,
       disk: ports.disk,
       directory: RAFT_DIRECTORY,

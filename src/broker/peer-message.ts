@@ -18,4 +18,10 @@ export type PeerMessage =
  */
 export type FoundingMessage =
   | { type: 'foundingEmpty'; self: Voter; view: Voter[] }
-  | { type: 'foundingFounded'; self: Voter; clusterId: string; configuration: Configuration; directoryIdOfReceiver?: Uuid }
+  | {
+      type: 'foundingFounded'
+      self: Voter
+      clusterId: string
+      configuration: Configuration
+      directoryIdOfReceiver?: Uuid
+    }

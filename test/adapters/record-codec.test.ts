@@ -338,13 +338,12 @@ describe.each(unions)('%s', (name, examples) => {
     expect(codec.decode(codec.encode(examples[member]!))).toStrictEqual(examples[member])
   })
 
-  it.each(Object.keys(examples))(
-    '%s comes back with optional fields absent and the others empty',
-    (member) => {
-      const value = emptied(examples[member], name)
-      expect(codec.decode(codec.encode(value))).toStrictEqual(value)
-    },
-  )
+  it.each(
+    Object.keys(examples),
+  )('%s comes back with optional fields absent and the others empty', (member) => {
+    const value = emptied(examples[member], name)
+    expect(codec.decode(codec.encode(value))).toStrictEqual(value)
+  })
 
   it.each(Object.keys(examples))('%s cut short is an error', (member) => {
     const whole = codec.encode(examples[member]!)

@@ -26,7 +26,9 @@ describe('on Node.js 24', () => {
       const target = ['--bootstrap-server', cluster.bootstrap]
       const lines = Array.from({ length: 500 }, (_, i) => `line ${i}`)
       expect((await kogge(['topic', 'create', 'lts', '--partitions', '1', ...target])).code).toBe(0)
-      const first = await kogge(['produce', 'lts', ...target], { input: `${lines.slice(0, 250).join('\n')}\n` })
+      const first = await kogge(['produce', 'lts', ...target], {
+        input: `${lines.slice(0, 250).join('\n')}\n`,
+      })
       expect(first.code).toBe(0)
       cluster.kill(1)
       const second = await kogge(['produce', 'lts', ...target], { input: `${lines.slice(250).join('\n')}\n` })

@@ -4,6 +4,13 @@ import { EventHeap, type EventOwner, type SimEvent } from './heap.js'
 /** 2026-01-01T00:00:00Z: what the wall clock of every process shows at simulated time 0. */
 export const SIM_EPOCH_MS = 1_767_225_600_000
 
+const MAX_EVENTS_AT_ONE_TIME = 100_000
+/**
+ * A process's clock shows whole microseconds and its timers wait for at least one: as with a real clock, a wait for
+ * what is left of a deadline ends, though sums of fractions are rounded.
+ */
+const TICKS_PER_MS = 1_000
+
 /** The one clock of a simulated world: it jumps to the next event. No wall clock, no randomness of its own. */
 export class SimWorldClock {
   nowMs = 0
@@ -13,6 +20,7 @@ export class SimWorldClock {
   afterEvent: ((event: SimEvent) => void) | null = null
   private readonly heap = new EventHeap()
   private sequence = 0
+  private eventsAtThisTime = 0
 
   /** One process of the world: its clock dies with it. */
   process(name: string, options: { driftPpm?: number; wallOffsetMs?: number } = {}): SimProcess {
@@ -46,8 +54,17 @@ export class SimWorldClock {
         event.owner.defer(event)
         continue
       }
-      this.nowMs = Math.max(this.nowMs, event.timeMs)
+      if (event.timeMs > this.nowMs) {
+        this.nowMs = event.timeMs
+        this.eventsAtThisTime = 0
+      }
       this.eventCount++
+      // Time that stands still is a loop without an end: a defect of the code under test, and better said than waited for.
+      if (++this.eventsAtThisTime > MAX_EVENTS_AT_ONE_TIME) {
+        throw new Error(
+          `livelock: ${MAX_EVENTS_AT_ONE_TIME} events at ${this.nowMs} ms; the last: ${event.run.toString().slice(0, 300)}`,
+        )
+      }
       event.run()
       this.afterEvent?.(event)
       return true
@@ -108,9 +125,10 @@ export class SimProcess implements EventOwner {
     this.wallOffsetMs = options.wallOffsetMs ?? 0
     this.bornMs = world.nowMs
     this.clock = {
-      monotonicMs: () => (world.nowMs - this.bornMs) * this.rate,
+      monotonicMs: () => Math.floor((world.nowMs - this.bornMs) * this.rate * TICKS_PER_MS) / TICKS_PER_MS,
       wallMs: () => Math.floor(SIM_EPOCH_MS + world.nowMs + this.wallOffsetMs),
-      after: (delayMs, input) => this.schedule(delayMs / this.rate, input),
+      after: (delayMs, input) =>
+        this.schedule(delayMs <= 0 ? 0 : (delayMs + 1 / TICKS_PER_MS) / this.rate, input),
       endOfTurn: (input) => {
         this.schedule(0, input)
       },

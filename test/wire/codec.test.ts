@@ -19,17 +19,16 @@ const BEAT = { groupId: 'g', generationId: 1, memberId: 'm' }
 const text = (chunks: readonly Uint8Array[]) => Buffer.from(joinChunks(chunks)).toString('hex')
 
 describe('headers against the bytes of Kafka itself', () => {
-  it.each(loadGolden('headers.json').map((golden) => ({ ...golden })))(
-    '$message v$version: $hex',
-    (golden) => {
-      const reader = new Reader(fromHex(golden.hex))
-      const layout = golden.message === 'RequestHeader' ? RequestHeader : ResponseHeader
-      const value = layout.read(reader, golden.version)
-      if (golden.message === 'RequestHeader' && golden.version === 2) RequestHeaderTags.read(reader, 2)
-      expect(reader.remaining).toBe(0)
-      expect(toJson(value, golden.json)).toEqual(golden.json)
-    },
-  )
+  it.each(
+    loadGolden('headers.json').map((golden) => ({ ...golden })),
+  )('$message v$version: $hex', (golden) => {
+    const reader = new Reader(fromHex(golden.hex))
+    const layout = golden.message === 'RequestHeader' ? RequestHeader : ResponseHeader
+    const value = layout.read(reader, golden.version)
+    if (golden.message === 'RequestHeader' && golden.version === 2) RequestHeaderTags.read(reader, 2)
+    expect(reader.remaining).toBe(0)
+    expect(toJson(value, golden.json)).toEqual(golden.json)
+  })
 })
 
 describe('requests', () => {

@@ -10,27 +10,26 @@ function samplesOf(message: string, version: number): GoldenSample[] {
   return samples.filter((sample) => sample.message === message && sample.version === version)
 }
 
-describe.each(APIS.map((api) => ({ name: api.name, api })))(
-  '$name against the bytes of Kafka itself',
-  ({ api }) => {
-    const versions = Array.from({ length: api.maxVersion - api.minVersion + 1 }, (_, i) => api.minVersion + i)
+describe.each(APIS.map((api) => ({ name: api.name, api })))('$name against the bytes of Kafka itself', ({
+  api,
+}) => {
+  const versions = Array.from({ length: api.maxVersion - api.minVersion + 1 }, (_, i) => api.minVersion + i)
 
-    for (const version of versions) {
-      for (const message of [api.request, api.response]) {
-        it(`${message.name} v${version} is read and written byte for byte`, () => {
-          const goldens = samplesOf(message.name, version)
-          expect(goldens.length, 'each advertised version needs a golden').toBeGreaterThanOrEqual(2)
-          for (const golden of goldens) {
-            const bytes = fromHex(golden.hex)
-            const value = message.decode(bytes, version) as object
-            expect(toJson(value, golden.json)).toEqual(golden.json)
-            expect(joinChunks(message.encode(version, value as never))).toEqual(bytes)
-          }
-        })
-      }
+  for (const version of versions) {
+    for (const message of [api.request, api.response]) {
+      it(`${message.name} v${version} is read and written byte for byte`, () => {
+        const goldens = samplesOf(message.name, version)
+        expect(goldens.length, 'each advertised version needs a golden').toBeGreaterThanOrEqual(2)
+        for (const golden of goldens) {
+          const bytes = fromHex(golden.hex)
+          const value = message.decode(bytes, version) as object
+          expect(toJson(value, golden.json)).toEqual(golden.json)
+          expect(joinChunks(message.encode(version, value as never))).toEqual(bytes)
+        }
+      })
     }
-  },
-)
+  }
+})
 
 it('advertises Produce from version 0 for the sake of old clients, and serves it from 3', () => {
   const produce = APIS.find((api) => api.name === 'Produce')

@@ -35,18 +35,22 @@ describe('varints, by the examples of the protocol buffers encoding', () => {
     expect(new Reader(Buffer.from(hex, 'hex')).varlong()).toBe(value)
   })
 
-  it.each([2 ** 33, -(2 ** 33) - 5, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, 2 ** 30, -(2 ** 30)])(
-    'a long of %i agrees with BigInt arithmetic',
-    (value) => {
-      let zigzag = BigInt.asUintN(64, (BigInt(value) << 1n) ^ (BigInt(value) >> 63n))
-      const expected: number[] = []
-      for (; zigzag >= 0x80n; zigzag >>= 7n) expected.push(Number(zigzag & 0x7fn) | 0x80)
-      expected.push(Number(zigzag))
-      const bytes = written((w) => w.varlong(value))
-      expect([...bytes]).toEqual(expected)
-      expect(new Reader(bytes).varlong()).toBe(value)
-    },
-  )
+  it.each([
+    2 ** 33,
+    -(2 ** 33) - 5,
+    Number.MAX_SAFE_INTEGER,
+    Number.MIN_SAFE_INTEGER,
+    2 ** 30,
+    -(2 ** 30),
+  ])('a long of %i agrees with BigInt arithmetic', (value) => {
+    let zigzag = BigInt.asUintN(64, (BigInt(value) << 1n) ^ (BigInt(value) >> 63n))
+    const expected: number[] = []
+    for (; zigzag >= 0x80n; zigzag >>= 7n) expected.push(Number(zigzag & 0x7fn) | 0x80)
+    expected.push(Number(zigzag))
+    const bytes = written((w) => w.varlong(value))
+    expect([...bytes]).toEqual(expected)
+    expect(new Reader(bytes).varlong()).toBe(value)
+  })
 
   it('refuses those that are too long', () => {
     expect(() => new Reader(Buffer.from('ffffffffff01', 'hex')).uvarint()).toThrow(WireError)
@@ -57,23 +61,29 @@ describe('varints, by the examples of the protocol buffers encoding', () => {
 })
 
 describe('int64', () => {
-  it.each([0, -1, 2 ** 32, -(2 ** 32) - 1, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER])(
-    '%i',
-    (value) => {
-      const bytes = written((w) => w.int64(value))
-      expect(bytes.readBigInt64BE()).toBe(BigInt(value))
-      expect(new Reader(bytes).int64()).toBe(value)
-    },
-  )
+  it.each([
+    0,
+    -1,
+    2 ** 32,
+    -(2 ** 32) - 1,
+    Number.MAX_SAFE_INTEGER,
+    Number.MIN_SAFE_INTEGER,
+  ])('%i', (value) => {
+    const bytes = written((w) => w.int64(value))
+    expect(bytes.readBigInt64BE()).toBe(BigInt(value))
+    expect(new Reader(bytes).int64()).toBe(value)
+  })
 
-  it.each([2n ** 53n, -(2n ** 53n), 2n ** 63n - 1n, -(2n ** 63n)])(
-    'refuses %i, which is not safe',
-    (value) => {
-      const bytes = written((w) => w.bigint64(value))
-      expect(() => new Reader(bytes).int64()).toThrow(/outside the safe integers/)
-      expect(new Reader(bytes).bigint64()).toBe(value)
-    },
-  )
+  it.each([
+    2n ** 53n,
+    -(2n ** 53n),
+    2n ** 63n - 1n,
+    -(2n ** 63n),
+  ])('refuses %i, which is not safe', (value) => {
+    const bytes = written((w) => w.bigint64(value))
+    expect(() => new Reader(bytes).int64()).toThrow(/outside the safe integers/)
+    expect(new Reader(bytes).bigint64()).toBe(value)
+  })
 
   it('does not write what is not a safe integer', () => {
     expect(() => written((w) => w.int64(2 ** 53))).toThrow(RangeError)
