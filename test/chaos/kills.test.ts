@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { ClientKind } from '../support/load-client.js'
+import { Figures, Load, ROUNDS, sleepUntil } from './harness.js'
+import { ProcessCluster } from './nodes.js'
+
+/** A noisy machine may be slow; the aims (0.5 s, 1.5 s) are judged by the table. */
+const GENEROUS_MS = 6_000
+/** How long the load runs on with two nodes before the dead one comes back. */
+const AFTER_KILL_MS = 1_500
+
+type Victim =
+  | 'partition leader'
+  | 'Raft leader'
+  | 'partition and Raft leader'
+  | 'follower'
+  | 'leader, restarted at once'
+
+const VICTIMS: readonly Victim[] = [
+  'partition leader',
+  'Raft leader',
+  'partition and Raft leader',
+  'follower',
+  'leader, restarted at once',
+]
+const CLIENTS = (process.env['KOGGE_CHAOS_CLIENTS'] ?? 'librdkafka,kafkajs').split(',') as ClientKind[]
+const figures = new Figures('kills')
+
+/** Puts the roles where the kind of kill wants them, and says whom to kill. */
+async function choose(cluster: ProcessCluster, topic: string, victim: Victim): Promise<number> {
+  const leader = await cluster.leaderOf(topic)
+  const others = cluster.nodes.map((node) => node.id).filter((id) => id !== leader)
+  switch (victim) {
+    case 'partition leader':
+    case 'leader, restarted at once':
+      if ((await cluster.raftLeader()) === leader) await cluster.moveRaftLeaderTo(others[0]!)
+      return leader
+    case 'partition and Raft leader':
+      await cluster.moveRaftLeaderTo(leader)
+      return leader
+    case 'Raft leader':
+      if ((await cluster.raftLeader()) === leader) await cluster.moveRaftLeaderTo(others[0]!)
+      return cluster.raftLeader()
+    case 'follower': {
+      const raftLeader = await cluster.raftLeader()
+      return others.find((id) => id !== raftLeader)!
+    }
+  }
+}
+
+describe.each(CLIENTS)('SIGKILL under %s', (kind) => {
+  let cluster: ProcessCluster
+  let load: Load | undefined
+
+  beforeEach(async () => {
+    cluster = await ProcessCluster.start()
+  })
+  afterEach(async () => {
+    load?.kill()
+    await cluster?.close()
+  })
+  afterAll(() => figures.print())
+
+  it('loses, doubles and reorders nothing, whoever dies', { timeout: 60_000 + ROUNDS * 90_000 }, async () => {
+    const running = await Load.start(cluster, kind, 'load')
+    load = running
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const victim of VICTIMS) {
+        await cluster.waitForFullIsr('load')
+        const id = await choose(cluster, 'load', victim)
+        const node = cluster.node(id)
+        await sleep(1_100)
+        await cluster.waitForFullIsr('load')
+        const killedMs = node.signal('SIGKILL')
+        await node.waitForExit()
+        if (victim === 'leader, restarted at once') node.start()
+        await running.waitForProgress(killedMs + AFTER_KILL_MS)
+        if (!node.isRunning) node.start()
+        await cluster.waitForBrokers(3)
+        await cluster.waitForFullIsr('load')
+        await sleep(500)
+        const { writeMs, readMs } = running.gaps(killedMs)
+        figures.add(victim, kind, { write: writeMs, read: readMs })
+        figures.say(`${victim} (node ${id})`, kind, killedMs, { writeMs, readMs })
+        expect(writeMs, `writes after the death of the ${victim}`).toBeLessThan(GENEROUS_MS)
+        expect(readMs, `reads after the death of the ${victim}`).toBeLessThan(GENEROUS_MS)
+      }
+    }
+    expect(await running.finish()).toEqual([])
+  })
+})
