@@ -32,6 +32,15 @@ export class EpochCache {
     this.version++
   }
 
+  /**
+   * A batch of `epoch` stands at `baseOffset`, the log's end so far. A later epoch that was noted there or beyond
+   * never wrote anything, and goes (its leader was replaced by one that had not seen it).
+   */
+  noteBatch(epoch: LeaderEpoch, baseOffset: Offset): void {
+    if (epoch < this.latest) this.truncateFromEnd(baseOffset)
+    if (epoch > this.latest) this.assign(epoch, baseOffset)
+  }
+
   /** The log ends at `offset` now. An entry that starts there holds nothing any more, and goes too. */
   truncateFromEnd(offset: Offset): void {
     const kept = this.entries.filter((entry) => entry.startOffset < offset)
@@ -75,5 +84,14 @@ export class EpochCache {
       if (this.entries[at]!.startOffset <= offset) return this.entries[at]!.epoch
     }
     return -1
+  }
+
+  /**
+   * The CRC does not cover a batch's leader epoch, so it counts only where it agrees with the epochs that are kept
+   * apart from the batches. False where it does not; true too where nothing is known (below the log's start).
+   */
+  agreesWith(batch: { lastOffset: Offset; leaderEpoch: LeaderEpoch }): boolean {
+    const epoch = this.epochFor(batch.lastOffset)
+    return epoch < 0 || epoch === batch.leaderEpoch
   }
 }

@@ -131,8 +131,8 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     for (let i = 0; i < batches.length; i++) {
       const batch = batches[i]!
       assert(
-        batch.baseOffset >= expected && batch.lastOffset >= batch.baseOffset,
-        'offsets of a batch go back',
+        batch.baseOffset === expected && batch.lastOffset >= batch.baseOffset,
+        'the offsets of a batch do not follow on the log: go back, or leave a gap',
       )
       expected = batch.lastOffset + 1
       if (this.mustRoll(batch, bytes)) {
@@ -175,7 +175,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     this.dirtyFiles.add(active.path('.log'))
     for (const batch of batches) {
       const size = batch.bytes.length
-      if (batch.leaderEpoch > this.epochs.latest) this.epochs.assign(batch.leaderEpoch, batch.baseOffset)
+      this.epochs.noteBatch(batch.leaderEpoch, batch.baseOffset)
       active.noteBatch(batch, position, size, this.config.indexIntervalBytes)
       position += size
       this.totalBytes += size
@@ -184,7 +184,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     }
   }
 
-  /** Always at the log's end, even before a gap of offsets: so a segment that lost its last batches is seen. */
+  /** Always at the log's end: so a segment that lost its last batches is seen. */
   private roll(): void {
     const baseOffset = this.endOffset
     this.finish(this.active)
@@ -221,11 +221,19 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     const cached = this.tail.find(offset)
     if (cached >= 0) return this.readTail(offset, cached, maxOffset, maxBytes, minOneBatch)
     return this.detectDamage(() => {
-      const segment = this.segments[this.segmentAt(offset)]!
-      const slice = readSegment(segment, offset, maxOffset, maxBytes, minOneBatch)
-      if (slice === null) throw new LogDamage(`${segment.path('.log')} lacks offset ${offset}`)
-      return slice
+      return this.readStored(offset, maxOffset, maxBytes, minOneBatch)
     })
+  }
+
+  /** @throws LogDamage, DiskError */
+  private readStored(offset: Offset, maxOffset: Offset, maxBytes: number, minOneBatch: boolean): LogSlice {
+    const at = this.segmentAt(offset)
+    const segment = this.segments[at]!
+    const endOffset = this.segments[at + 1]?.baseOffset ?? this.endOffset
+    const evidence = { endOffset, epochs: this.epochs }
+    const slice = readSegment(segment, evidence, offset, maxOffset, maxBytes, minOneBatch)
+    if (slice === null) throw new LogDamage(`${segment.path('.log')} lacks offset ${offset}`)
+    return slice
   }
 
   private readTail(
@@ -337,8 +345,8 @@ export class PartitionLog implements ReplicaLog, FlushSource {
       const { active } = this
       const batch = active.locate(offset)
       this.totalBytes -= active.sizeInBytes
-      // A batch that holds the offset goes as a whole; in a gap of offsets the log ends where the gap begins.
-      const end = batch === null ? active.nextOffset() : Math.min(offset, batch.header.baseOffset)
+      // A batch that holds the offset goes as a whole.
+      const end = batch === null ? active.nextOffset() : batch.header.baseOffset
       if (batch !== null)
         this.guard(
           () => active.truncate(batch.position, end),
@@ -577,10 +585,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     return this.detectDamage(() => {
       const from = Math.max(cursor, this.startOffset)
       if (from >= this.endOffset) return null
-      const segment = this.segments[this.segmentAt(from)]!
-      const slice = readSegment(segment, from, this.endOffset, maxBytes, true)
-      if (slice === null) throw new LogDamage(`${segment.path('.log')} lacks offset ${from}`)
-      return slice.nextOffset
+      return this.readStored(from, this.endOffset, maxBytes, true).nextOffset
     })
   }
 

@@ -63,7 +63,7 @@ export function recoverLog(input: RecoveryInput): RecoveredLog {
   epochs.truncateFromEnd(recoveryPoint + 1)
   const epochsFromStart = stored === null
 
-  const scan = new Scan(input, segments, epochs)
+  const scan = new Scan(input, segments, epochs, stored !== null)
   const end = scan.run(at, epochsFromStart)
   if (end < recoveryPoint) {
     throw new LogDamage(
@@ -128,7 +128,10 @@ export function removeSegment(disk: Disk, handles: HandleCache, segment: Segment
 function rebuildEpochs(segments: readonly Segment[], epochs: EpochCache): void {
   for (const segment of segments) {
     segment.walk(0, (header) => {
-      if (header.leaderEpoch > epochs.latest) epochs.assign(header.leaderEpoch, header.baseOffset)
+      if (header.leaderEpoch < epochs.latest) {
+        throw new LogDamage(`${segment.path('.log')}: epoch ${header.leaderEpoch} after ${epochs.latest}`)
+      }
+      epochs.noteBatch(header.leaderEpoch, header.baseOffset)
       return true
     })
   }
@@ -146,7 +149,11 @@ class Scan {
     private readonly input: RecoveryInput,
     private readonly segments: Segment[],
     private readonly epochs: EpochCache,
-  ) {}
+    /** The epochs come from their checkpoint, which was synced with all that lies below the recovery point. */
+    private readonly hasEpochs: boolean,
+  ) {
+    if (!hasEpochs) this.lastEpoch = epochs.latest
+  }
 
   /** From segment `first` on. Returns the log's end. */
   run(first: number, fromStart: boolean): Offset {
@@ -194,22 +201,23 @@ class Scan {
     const reader = new HeaderReader(file)
     const first = start === 0 ? null : reader.header(start)
     segment.truncateIndexes(start, first?.baseOffset ?? segment.baseOffset)
-    if (first !== null) this.expected = Math.max(this.expected, first.baseOffset)
+    if (first !== null) this.expected = first.baseOffset
     const head = sizeInBytes > 0 ? reader.header(0) : null
     let position = start
     // noteBatch moves the size along, so that timestamps below `start` are looked up in what is known to be whole.
     segment.sizeInBytes = start
     while (position < sizeInBytes) {
       const header = reader.header(position)
-      if (header === null || !this.fits(header, position, sizeInBytes, nextBase)) return position
+      if (header === null || position + header.sizeInBytes > sizeInBytes) return position
       const batch = reader.bytes(position, header.sizeInBytes)
       if (crc32c(batch.subarray(CRC_FROM)) !== header.crc) return position
       if (header.leaderEpoch < this.lastEpoch) {
         this.isStale = true
         return position
       }
+      if (!this.fits(header, nextBase)) return position
       this.lastEpoch = header.leaderEpoch
-      if (header.leaderEpoch > this.epochs.latest) this.epochs.assign(header.leaderEpoch, header.baseOffset)
+      if (!this.isKnown(header)) this.epochs.noteBatch(header.leaderEpoch, header.baseOffset)
       segment.noteBatch(header, position, header.sizeInBytes, this.input.indexIntervalBytes)
       position += header.sizeInBytes
       this.expected = header.lastOffset + 1
@@ -218,12 +226,19 @@ class Scan {
     return -1
   }
 
-  private fits(header: BatchHeader, position: number, size: number, nextBase: Offset | undefined): boolean {
-    return (
-      header.baseOffset >= this.expected &&
-      position + header.sizeInBytes <= size &&
-      (nextBase === undefined || header.lastOffset < nextBase)
-    )
+  /**
+   * What the CRC does not cover must agree with what else is known: base offsets follow on each other from the
+   * segment's name to that of the next one (nothing compacts yet), epochs are those of the checkpoint.
+   */
+  private fits(header: BatchHeader, nextBase: Offset | undefined): boolean {
+    if (header.baseOffset !== this.expected) return false
+    if (nextBase !== undefined && header.lastOffset >= nextBase) return false
+    return !this.isKnown(header) || this.epochs.agreesWith(header)
+  }
+
+  /** Above the recovery point the checkpoint may speak of what a truncation removed since. */
+  private isKnown(header: BatchHeader): boolean {
+    return this.hasEpochs && header.lastOffset < this.input.recoveryPoint
   }
 
   /**

@@ -90,35 +90,50 @@ export class Segment {
     this.timeIndex.append(entry)
   }
 
-  /** The batch that holds `offset`, or the first one after it; null: none in this segment. @throws LogDamage */
+  /** The batch that holds `offset`; null: the segment ends below it. @throws LogDamage */
   locate(offset: Offset): LocatedBatch | null {
-    const position = this.indexedPosition(offset)
-    if (position > 0) {
-      const found = this.locateFrom(offset, position, true)
+    const at = this.indexedAtOrBelow(offset)
+    if (at >= 0) {
+      const entry = this.offsetIndex.entry(at)
+      const found = this.locateFrom(offset, entry.getInt32(4), this.baseOffset + entry.getInt32(0))
       if (found !== 'damaged') return found
     }
     // The index may be what is damaged: only the log itself counts.
-    const found = this.locateFrom(offset, 0, false)
+    const found = this.locateFrom(offset, 0, null)
     if (found === 'damaged')
       throw new LogDamage(`${this.path('.log')} is damaged: looking for offset ${offset}`)
     return found
   }
 
-  /** Visits batches from `position` on until `visit` says false. @throws LogDamage */
+  /**
+   * Visits batches from `position` on until `visit` says false. Their base offsets must follow on each other, and the
+   * first one's on the segment's name: the CRC does not cover them, and nothing here compacts. @throws LogDamage
+   */
   walk(
     position: number,
     visit: (header: BatchHeader, position: number, bytes: () => Uint8Array) => boolean,
   ): void {
     const reader = new HeaderReader(this.file)
+    let expected = position === 0 ? this.baseOffset : -1
     while (position < this.sizeInBytes) {
       const header = reader.header(position)
       if (header === null || position + header.sizeInBytes > this.sizeInBytes) {
         throw new LogDamage(`${this.path('.log')} is damaged at ${position}: no batch stands there`)
       }
+      if (expected >= 0) this.checkFollows(header, position, expected)
+      expected = header.lastOffset + 1
       const at = position
       if (!visit(header, at, () => reader.bytes(at, HEADER_BYTES))) return
       position += header.sizeInBytes
     }
+  }
+
+  /** @throws LogDamage where the batch at `position` does not begin at `expected` */
+  checkFollows(header: BatchHeader, position: number, expected: Offset): void {
+    if (header.baseOffset === expected) return
+    throw new LogDamage(
+      `${this.path('.log')} is damaged at ${position}: base offset ${header.baseOffset} where ${expected} is next`,
+    )
   }
 
   /** One past the last offset that stands in this segment; its base where it is empty. @throws LogDamage */
@@ -135,8 +150,12 @@ export class Segment {
 
   /** A position from which a walk meets `offset`. */
   indexedPosition(offset: Offset): number {
-    const at = this.offsetIndex.floor((entry) => this.baseOffset + entry.getInt32(0) <= offset)
+    const at = this.indexedAtOrBelow(offset)
     return at < 0 ? 0 : this.offsetIndex.entry(at).getInt32(4)
+  }
+
+  private indexedAtOrBelow(offset: Offset): number {
+    return this.offsetIndex.floor((entry) => this.baseOffset + entry.getInt32(0) <= offset)
   }
 
   /** An offset at or below the first batch whose max timestamp is at least `timestampMs`. */
@@ -163,19 +182,24 @@ export class Segment {
     this.bytesSinceIndex = 0
   }
 
-  private locateFrom(offset: Offset, position: number, isIndexed: boolean): LocatedBatch | null | 'damaged' {
+  /** `indexedOffset`: the last offset of the batch at `position`, by the index; null at the segment's beginning. */
+  private locateFrom(
+    offset: Offset,
+    position: number,
+    indexedOffset: Offset | null,
+  ): LocatedBatch | null | 'damaged' {
     const reader = new HeaderReader(this.file)
-    let isFirst = true
+    let expected = indexedOffset === null ? this.baseOffset : -1
     while (position < this.sizeInBytes) {
       const header = reader.header(position)
       if (header === null || position + header.sizeInBytes > this.sizeInBytes) return 'damaged'
-      if (header.baseOffset < this.baseOffset) return 'damaged'
-      if (isIndexed && isFirst && header.lastOffset > offset) return 'damaged'
-      isFirst = false
+      const follows = expected < 0 ? header.lastOffset === indexedOffset : header.baseOffset === expected
+      if (!follows || header.baseOffset < this.baseOffset) return 'damaged'
       if (header.lastOffset >= offset) return { header, position }
+      expected = header.lastOffset + 1
       position += header.sizeInBytes
     }
-    return isIndexed && position > this.sizeInBytes ? 'damaged' : null
+    return indexedOffset !== null && position > this.sizeInBytes ? 'damaged' : null
   }
 
   private loadLargestTimestamp(): { timestampMs: number; lastOffset: Offset } | null {

@@ -12,8 +12,8 @@ export interface ReplicaLog {
   readonly sizeBytes: number
 
   /**
-   * Appends whole batches that already carry their offsets and leader epochs; the first base offset is at or past
-   * the log's end. One gathered write for each call. Records the leader epoch where it is new. Readable at once,
+   * Appends whole batches that already carry their offsets and leader epochs; each base offset follows on the one
+   * before, the first one on the log's end. (Nothing compacts yet, so a gap on disk is known to be rot.) One gathered write for each call. Records the leader epoch where it is new. Readable at once,
    * durable after `sync`.
    * @throws DiskError
    */

@@ -39,17 +39,18 @@ describe('append and read', () => {
     expect(bench.disk.writeCount).toBe(before + 1)
   })
 
-  it('rolls by size within one call and goes on over a gap of offsets', () => {
+  it('rolls by size within one call, and takes neither a gap nor a step back', () => {
     const bench = Bench.started()
     const log = bench.log()
     const rolled: number[] = []
     log.onRoll = (base) => rolled.push(base)
     log.append(Array.from({ length: 90 }, (_, i) => batchAt(i)))
-    log.append([batchAt(500)])
+    expect(() => log.append([batchAt(91)])).toThrow(/gap/)
+    expect(() => log.append([batchAt(89)])).toThrow(/go back/)
+    expect(() => log.append([batchAt(90), batchAt(92)])).toThrow(/gap/)
     expect(rolled).toEqual([40, 80])
-    expect(log.logEndOffset).toBe(501)
-    expect(log.read(95, 501, 10, true).nextOffset).toBe(501)
-    expect(readAll(log).length).toBe(91 * 101)
+    expect(log.logEndOffset).toBe(90)
+    expect(readAll(log).length).toBe(90 * 101)
     expect(bench.disk.list('orders-0')).toContain('00000000000000000040.log')
   })
 

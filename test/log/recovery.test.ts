@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { randomBelow, randomBetween, SeededRandom } from '../../src/lib/prng.js'
+import type { PartitionLog } from '../../src/log/partition-log.js'
 import { appendMany, Bench, batchAt, readAll, TOPIC_ID } from './support.js'
+
+/** Sixty batches: offsets 0..19 of epoch 0, 20..39 of epoch 1, 40..59 of epoch 2. */
+function appendEpochs(log: PartitionLog): void {
+  for (let i = 0; i < 60; i++) log.append([batchAt(i, { epoch: Math.floor(i / 20) })])
+}
 
 const LOG = 'orders-0/00000000000000000000.log'
 
@@ -44,19 +50,81 @@ describe('an unclean stop', () => {
     }
   })
 
-  it('quarantines a flipped bit below the recovery point, in each byte but those a CRC does not cover', () => {
-    for (let position = 0; position < 505; position += 3) {
-      const inBatch = position % 101
-      // The base offset's low bits may make a legal gap, the leader epoch is not covered by the CRC either.
-      if (inBatch < 8 || (inBatch >= 12 && inBatch < 16)) continue
+  it('quarantines a flipped bit below the recovery point, in each byte', () => {
+    for (let position = 0; position < 505; position++) {
       const bench = Bench.started()
       const log = bench.log()
       appendMany(log, 5)
       bench.sync(log)
       bench.kill()
-      bench.disk.flipBit(LOG, position, 3)
+      bench.disk.flipBit(LOG, position, position % 8)
       expect(bench.start().quarantined, `at ${position}`).toHaveLength(1)
       expect(bench.manager.get(TOPIC_ID, 0)).toBeUndefined()
+    }
+  })
+
+  it('takes no bit of a base offset or leader epoch on trust: the CRC covers neither', () => {
+    for (const batch of [0, 17, 57, 59]) {
+      for (const byte of [0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 15]) {
+        for (let bit = 0; bit < 8; bit++) {
+          const bench = Bench.started()
+          const log = bench.log()
+          appendEpochs(log)
+          bench.sync(log)
+          bench.kill()
+          // Segments of 40 batches: the first one is not scanned at the start, the last one is.
+          const file = batch < 40 ? LOG : 'orders-0/00000000000000000040.log'
+          bench.disk.flipBit(file, (batch % 40) * 101 + byte, bit)
+          const where = `batch ${batch}, byte ${byte}, bit ${bit}`
+          const { quarantined } = bench.start()
+          if (batch >= 40) expect(quarantined, where).toHaveLength(1)
+          else expect(() => readAll(bench.manager.get(TOPIC_ID, 0)!), where).toThrow(/damaged|lacks|ends at/)
+        }
+      }
+    }
+  })
+
+  it('makes the epochs anew where their checkpoint is gone, but not from batches that contradict each other', () => {
+    for (const flipped of [false, true]) {
+      const bench = Bench.started()
+      const log = bench.log()
+      appendEpochs(log)
+      bench.sync(log)
+      bench.kill()
+      bench.disk.unlink('orders-0/leader-epoch-checkpoint')
+      if (flipped) bench.disk.flipBit(LOG, 10 * 101 + 15, 2)
+      expect(bench.start().quarantined).toHaveLength(flipped ? 1 : 0)
+      const again = bench.manager.get(TOPIC_ID, 0)
+      if (!flipped) expect(again!.endOffsetForEpoch(1)).toEqual({ epoch: 1, endOffset: 40 })
+    }
+  })
+
+  it('quarantines a log whose epoch checkpoint contradicts the batches', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendEpochs(log)
+    bench.sync(log)
+    bench.kill()
+    const path = 'orders-0/leader-epoch-checkpoint'
+    const text = Buffer.from(bench.fileBytes(path)).toString()
+    bench.disk.flipBit(path, text.indexOf('2 40'), 0) // 3 40
+    expect(bench.start().quarantined).toHaveLength(1)
+  })
+
+  it('follows a leader that never saw the epoch which this replica began in vain', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    for (let i = 0; i < 10; i++) log.append([batchAt(i, { epoch: 4 })])
+    log.assignEpochStart(5, 10)
+    bench.sync(log)
+    log.append([batchAt(10, { epoch: 4 }), batchAt(11, { epoch: 6 })])
+    for (let start = 0; start < 3; start++) {
+      const at = bench.manager.get(TOPIC_ID, 0)!
+      expect(at.epochForOffset(10)).toBe(4)
+      expect(at.epochForOffset(11)).toBe(6)
+      expect(readAll(at).length).toBe(12 * 101)
+      bench.kill()
+      expect(bench.start().quarantined).toEqual([])
     }
   })
 
@@ -165,6 +233,28 @@ describe('while it runs', () => {
     appendMany(bench.log(), 100)
     bench.stop()
     bench.disk.flipBit(LOG, 1000 + 80)
+    expect(bench.start().quarantined).toEqual([])
+    bench.world.runFor(60_000)
+    expect(bench.quarantined).toHaveLength(1)
+  })
+
+  it('finds a flipped base offset or leader epoch in the background', () => {
+    for (const position of [7, 15, 20 * 101 + 4, 20 * 101 + 14, 39 * 101 + 6, 39 * 101 + 15]) {
+      const bench = Bench.started()
+      appendEpochs(bench.log())
+      bench.stop()
+      bench.disk.flipBit(LOG, position, 1)
+      expect(bench.start().quarantined).toEqual([])
+      bench.world.runFor(60_000)
+      expect(bench.quarantined, `at ${position}`).toHaveLength(1)
+    }
+  })
+
+  it('misses a segment that went away', () => {
+    const bench = Bench.started()
+    appendMany(bench.log(), 130)
+    bench.stop()
+    bench.disk.unlink('orders-0/00000000000000000040.log')
     expect(bench.start().quarantined).toEqual([])
     bench.world.runFor(60_000)
     expect(bench.quarantined).toHaveLength(1)

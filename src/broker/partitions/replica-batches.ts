@@ -41,6 +41,8 @@ function checkFetched(batch: BatchView, next: Offset, leaderEpoch: LeaderEpoch):
   if (batch.magic !== 2) return `magic ${batch.magic} at offset ${next}`
   if (!verifyCrc(batch)) return `the CRC-32C does not match at offset ${next}`
   if (batch.baseOffset < next) return `base offset ${batch.baseOffset} lies below the log's end ${next}`
+  if (batch.baseOffset > next)
+    return `base offset ${batch.baseOffset} leaves a gap after the log's end ${next}`
   if (batch.lastOffsetDelta < 0) return `last offset delta ${batch.lastOffsetDelta} at offset ${next}`
   if (batch.partitionLeaderEpoch > leaderEpoch) {
     return `epoch ${batch.partitionLeaderEpoch} at offset ${next} is later than the epoch ${leaderEpoch} that was asked`
