@@ -112,6 +112,7 @@ export class LogManager {
   private logStarts = new Map<string, Offset>()
   private asideCount = 0
   private isCheckpointing = false
+  private isCleanStart = false
   private readonly unidentified: { name: string; topic: string; partition: number }[] = []
   private scrubbed: { queue: PartitionLog[]; cursor: Offset } = { queue: [], cursor: 0 }
   private state: 'new' | 'opening' | 'open' | 'closing' | 'closed' | 'offline' = 'new'
@@ -153,14 +154,17 @@ export class LogManager {
     assert(this.state === 'new', 'opened twice')
     this.state = 'opening'
     const { disk, clock } = this.options
-    let cleanStart = false
     let names: string[] = []
     const finish = (error: Error | null): void => {
       if (error === null) {
         this.state = 'open'
         this.startTimers()
       }
-      done(error, { cleanStart, logs: [...this.logs()], quarantined: [...this.setAsideLogs] })
+      done(error, {
+        cleanStart: this.isCleanStart,
+        logs: [...this.logs()],
+        quarantined: [...this.setAsideLogs],
+      })
     }
     const next = (): void => {
       try {
@@ -179,8 +183,8 @@ export class LogManager {
     }
     clock.after(0, () => {
       try {
-        cleanStart = disk.exists(CLEAN_SHUTDOWN)
-        if (cleanStart) {
+        this.isCleanStart = disk.exists(CLEAN_SHUTDOWN)
+        if (this.isCleanStart) {
           disk.unlink(CLEAN_SHUTDOWN)
           disk.syncNow([{ directory: '' }])
         }
@@ -244,6 +248,7 @@ export class LogManager {
         recoveryPoint,
         logStartOffset,
         indexIntervalBytes: config.indexIntervalBytes,
+        isCleanStart: this.isCleanStart,
       })
       if (recovered.truncatedBytes > 0) {
         logger.warn(

@@ -84,10 +84,11 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     }
     const before = this.segments[this.segments.findIndex((s) => s.baseOffset >= this.durableEnd) - 1]
     if (before !== undefined) this.dirtyFiles.add(before.path('.log'))
+    // Nor is it known what the process before had synced of what makes a new log.
     this.directoryDirty = true
-    this.parentDirty = isNew
-    this.pointDirty = isNew
-    if (isNew) this.dirtyFiles.add(`${directory}/${PARTITION_METADATA}`)
+    this.parentDirty = true
+    this.pointDirty = true
+    this.dirtyFiles.add(`${directory}/${PARTITION_METADATA}`)
   }
 
   get logStartOffset(): Offset {
@@ -281,7 +282,9 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     this.flushingEnd = this.endOffset
     const pinned = [...this.dirtyFiles].map((path) => handles.pin(path))
     this.dirtyFiles.clear()
-    const files: DiskFile[] = pinned.map((pin) => pin.file)
+    // A lowered recovery point goes first: files are synced one after another.
+    const files: DiskFile[] = this.pointDirty ? [points.syncTarget()] : []
+    for (const pin of pinned) files.push(pin.file)
     const directories: string[] = []
     const { version } = this.epochs
     const checkpoint = `${this.directory}/${EPOCH_CHECKPOINT}`
@@ -292,7 +295,6 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     }
     if (this.directoryDirty) directories.push(this.directory)
     if (this.parentDirty) directories.push('')
-    if (this.pointDirty) files.push(points.syncTarget())
     this.directoryDirty = false
     this.parentDirty = false
     this.pointDirty = false
@@ -356,7 +358,10 @@ export class PartitionLog implements ReplicaLog, FlushSource {
       this.dirtyFiles.add(active.path('.log'))
       this.endOffset = end
     })
-    this.startOffset = Math.min(this.startOffset, this.endOffset)
+    if (this.endOffset < this.startOffset) {
+      this.startOffset = this.endOffset
+      this.storePoint()
+    }
     this.lowerDurableEnd(this.endOffset)
     this.epochs.truncateFromEnd(this.endOffset)
     this.snapshots.dropAbove(this.endOffset)

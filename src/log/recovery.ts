@@ -22,6 +22,8 @@ export interface RecoveryInput {
   recoveryPoint: Offset
   logStartOffset: Offset
   indexIntervalBytes: number
+  /** The process stopped in order: nothing is torn, and what rotted since is found by reads and in the background. */
+  isCleanStart: boolean
 }
 
 export interface RecoveredLog {
@@ -55,6 +57,7 @@ export function recoverLog(input: RecoveryInput): RecoveredLog {
   const logStartOffset = Math.max(input.logStartOffset, segments[0]!.baseOffset)
   let at = segments.length - 1
   while (at > 0 && segments[at]!.baseOffset > recoveryPoint) at--
+  if (!input.isCleanStart) checkEnds(segments.slice(0, at + 1))
   const stored = readEpochCheckpoint(input.disk, `${directory}/${EPOCH_CHECKPOINT}`)
   const epochs = new EpochCache()
   if (stored === null) rebuildEpochs(segments.slice(0, at), epochs)
@@ -122,6 +125,20 @@ export function removeSegment(disk: Disk, handles: HandleCache, segment: Segment
   for (const suffix of ['.log', '.index', '.timeindex'] as const) {
     handles.close(segment.path(suffix))
     if (disk.exists(segment.path(suffix))) disk.unlink(segment.path(suffix))
+  }
+}
+
+/**
+ * Whether each segment reaches up to the next one. After a power cut one may not, though a later one is whole: a
+ * truncation and what was written after it became durable only in part.
+ */
+function checkEnds(segments: readonly Segment[]): void {
+  for (let at = 0; at + 1 < segments.length; at++) {
+    const segment = segments[at]!
+    const expected = segments[at + 1]!.baseOffset
+    const end = segment.endOffset(VERIFIED_TAIL_BYTES)
+    if (end === null || end === expected) continue
+    throw new LogDamage(`${segment.path('.log')} ends at ${end} instead of ${expected}`)
   }
 }
 

@@ -148,6 +148,23 @@ export class Segment {
     return next
   }
 
+  /** The same, with no trust in the index; null where more than `maxBytes` would have to be walked. @throws LogDamage */
+  endOffset(maxBytes: number): Offset | null {
+    const last = this.offsetIndex.last()
+    let from = last?.getInt32(4) ?? 0
+    if (last !== null) {
+      const header = from < this.sizeInBytes && from >= 0 ? new HeaderReader(this.file).header(from) : null
+      if (header?.lastOffset !== this.baseOffset + last.getInt32(0)) from = 0
+    }
+    if (this.sizeInBytes - from > maxBytes) return null
+    let next = this.baseOffset
+    this.walk(from, (header) => {
+      next = header.lastOffset + 1
+      return true
+    })
+    return next
+  }
+
   /** A position from which a walk meets `offset`. */
   indexedPosition(offset: Offset): number {
     const at = this.indexedAtOrBelow(offset)

@@ -128,6 +128,34 @@ describe('an unclean stop', () => {
     }
   })
 
+  it('makes what the process before left unsynced durable with its own first commit', () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const bench = Bench.started(seed)
+      bench.log()
+      bench.world.runFor(5_000)
+      bench.kill()
+      bench.start()
+      const log = bench.manager.get(TOPIC_ID, 0)!
+      appendMany(log, 5)
+      bench.sync(log)
+      bench.powerCut()
+      bench.start()
+      expect(bench.manager.get(TOPIC_ID, 0)?.logEndOffset, `seed ${seed}`).toBe(5)
+    }
+  })
+
+  it('quarantines a log whose older segment does not reach up to the next one', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 130)
+    bench.sync(log)
+    bench.kill()
+    const file = bench.disk.open(LOG)
+    file.truncate(39 * 101)
+    file.close()
+    expect(bench.start().quarantined[0]!.reason).toMatch(/ends at 39 instead of 40/)
+  })
+
   it('quarantines damage above the recovery point that valid batches follow', () => {
     const bench = Bench.started()
     const log = bench.log()
@@ -412,6 +440,8 @@ describe('power cuts', () => {
   it('lose nothing that was reported durable', () => {
     let quarantines = 0
     for (let seed = 1; seed <= 80; seed++) quarantines += lives(seed).quarantines
+    // A log whose metadata was never synced, and two that a truncation had cut in their older segments.
+    for (const seed of [182, 171, 388]) lives(seed)
     // Only a truncation whose new recovery point was lost to the power cut may look like damage: it is rare.
     expect(quarantines).toBeLessThan(5)
   })
