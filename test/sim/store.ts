@@ -62,7 +62,7 @@ export class SimStore implements OrderedStore {
     const from = toText(range.gte)
     const below = toText(range.lt)
     const keys = [...this.view.keys()].filter((key) => key >= from && key < below).sort()
-    const entries = keys.map((key) => ({ key: fromText(key), value: this.view.get(key)!.slice() }))
+    const entries = keys.map((key) => ({ key: fromText(key), value: copyBytes(this.view.get(key)!) }))
     this.process?.schedule(this.scanLatencyMs(), () => done(null, entries))
   }
 
@@ -105,7 +105,7 @@ export class SimStore implements OrderedStore {
     for (const map of [this.base, this.view]) {
       const value = map.get(toText(key))
       if (value === undefined) continue
-      const copy = value.slice()
+      const copy = copyBytes(value)
       copy[position]! ^= 1 << bit
       map.set(toText(key), copy)
     }
@@ -144,8 +144,13 @@ function apply(map: Map<string, Uint8Array>, operations: readonly StoreOperation
 }
 
 function copyOperation(operation: StoreOperation): StoreOperation {
-  if (operation.type === 'del') return { type: 'del', key: operation.key.slice() }
-  return { type: 'put', key: operation.key.slice(), value: operation.value.slice() }
+  if (operation.type === 'del') return { type: 'del', key: copyBytes(operation.key) }
+  return { type: 'put', key: copyBytes(operation.key), value: copyBytes(operation.value) }
+}
+
+/** Of a Node buffer, `slice` would share the memory. */
+function copyBytes(bytes: Uint8Array): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes)
 }
 
 function toText(key: Uint8Array): string {
