@@ -17,6 +17,10 @@ export type ControllerCommand =
   | ElectLeaders
   | AllocateProducerIds
   | UnregisterBroker
+  | DescribeQuorum
+
+/** What the controller itself decides; the quorum answers for itself. */
+export type DecidedCommand = Exclude<ControllerCommand, DescribeQuorum>
 
 export type ControllerReply =
   /** For any command: the controller could not take it. NOT_CONTROLLER (41) and REQUEST_TIMED_OUT (7) may be tried again. */
@@ -43,6 +47,7 @@ export type ControllerReply =
       count: number
     }
   | { type: 'unregisterBroker'; errorCode: number; errorMessage: string }
+  | DescribeQuorumReply
 
 /** Who asked, carried with every request and every forwarded command. */
 export interface CommandContext {
@@ -214,4 +219,28 @@ export interface AllocateProducerIds {
 export interface UnregisterBroker {
   type: 'unregisterBroker'
   brokerId: NodeId
+}
+
+/** Only the Raft leader knows how far the others are. */
+export interface DescribeQuorum {
+  type: 'describeQuorum'
+}
+
+/** End offsets are the last index plus one, as Kafka counts them; the high watermark is the commit index plus one. */
+export interface DescribeQuorumReply {
+  type: 'describeQuorum'
+  leaderId: NodeId
+  leaderEpoch: number
+  highWatermark: number
+  voters: QuorumReplica[]
+  observers: QuorumReplica[]
+}
+
+/** Times are Unix milliseconds of the leader's clock; −1: never. */
+export interface QuorumReplica {
+  replicaId: NodeId
+  directoryId: Uuid
+  logEndOffset: number
+  lastFetchTimestampMs: number
+  lastCaughtUpTimestampMs: number
 }

@@ -1,7 +1,7 @@
 import { assert, unreachable } from '../lib/assert.js'
 import type { LogIndex, NodeId } from '../lib/ids.js'
 import { ErrorCode } from '../wire/errors.js'
-import type { AllocateProducerIds, CommandContext, ControllerCommand, ControllerReply } from './commands.js'
+import type { AllocateProducerIds, CommandContext, ControllerReply, DecidedCommand } from './commands.js'
 import { alterConfigs } from './controller/alter-configs.js'
 import { alterPartitions } from './controller/alter-partitions.js'
 import {
@@ -94,7 +94,7 @@ export class Controller {
   }
 
   /** context is for authorisation, which is to come. */
-  decide(command: ControllerCommand, _context: CommandContext, nowMs: number): Decision {
+  decide(command: DecidedCommand, _context: CommandContext, nowMs: number): Decision {
     if (!this.active) {
       const errorMessage = 'this node is not the active controller'
       return { records: [], reply: { type: 'failed', errorCode: ErrorCode.NOT_CONTROLLER, errorMessage } }
@@ -103,7 +103,7 @@ export class Controller {
     return { records: this.state.takeBatch(), reply }
   }
 
-  private execute(command: ControllerCommand, nowMs: number): ControllerReply {
+  private execute(command: DecidedCommand, nowMs: number): ControllerReply {
     switch (command.type) {
       case 'registerBroker':
         return registerBroker(this.state, command, nowMs)

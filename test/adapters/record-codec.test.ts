@@ -170,6 +170,7 @@ const commands: Examples<ControllerCommand> = {
   },
   allocateProducerIds: { type: 'allocateProducerIds', brokerId: 1, brokerEpoch: 4 },
   unregisterBroker: { type: 'unregisterBroker', brokerId: 1 },
+  describeQuorum: { type: 'describeQuorum' },
 }
 
 const error = { errorCode: 41, errorMessage: 'not the controller' }
@@ -216,6 +217,22 @@ const replies: Examples<ControllerReply> = {
   },
   allocateProducerIds: { type: 'allocateProducerIds', ...error, firstProducerId: 1000, count: 1000 },
   unregisterBroker: { type: 'unregisterBroker', ...error },
+  describeQuorum: {
+    type: 'describeQuorum',
+    leaderId: 1,
+    leaderEpoch: 2,
+    highWatermark: 3,
+    voters: [
+      {
+        replicaId: 1,
+        directoryId: ID,
+        logEndOffset: 4,
+        lastFetchTimestampMs: 1_700_000_000_000,
+        lastCaughtUpTimestampMs: -1,
+      },
+    ],
+    observers: [],
+  },
 }
 
 const entries: Examples<Entry> = {

@@ -4,8 +4,8 @@ import { SeededRandom } from '../../src/lib/prng.js'
 import type {
   AlterPartitionResult,
   BrokerHeartbeat,
-  ControllerCommand,
   ControllerReply,
+  DecidedCommand,
   NewTopic,
   RegisterBroker,
 } from '../../src/metadata/commands.js'
@@ -74,7 +74,7 @@ export class Cluster {
     expect(this.committed.toRecords()).toEqual((this.controller.image as MutableImage).toRecords())
   }
 
-  decide<C extends ControllerCommand>(command: C): ReplyTo<C['type']> {
+  decide<C extends DecidedCommand>(command: C): ReplyTo<C['type']> {
     const { records, reply } = this.controller.decide(command, CONTEXT, this.nowMs)
     this.commit(records)
     expect(reply.type).toBe(command.type)

@@ -1,6 +1,6 @@
 import { assert } from '../../lib/assert.js'
 import type { LogIndex, NodeId, Term } from '../../lib/ids.js'
-import type { CommandContext, ControllerCommand, ControllerReply } from '../../metadata/commands.js'
+import type { CommandContext, ControllerReply, DecidedCommand } from '../../metadata/commands.js'
 import type { Controller } from '../../metadata/controller.js'
 import type { MetadataRecord } from '../../metadata/records.js'
 import type { Clock, Timer } from '../../ports/clock.js'
@@ -71,7 +71,7 @@ export class ActiveController {
   }
 
   /** `canPropose` held. */
-  decide(command: ControllerCommand, context: CommandContext, done: (reply: ControllerReply) => void): void {
+  decide(command: DecidedCommand, context: CommandContext, done: (reply: ControllerReply) => void): void {
     const { records, reply } = this.controller.decide(command, context, this.clock.monotonicMs())
     this.propose(records)
     if (this.speculativeIndex <= this.state.appliedIndex) done(reply)

@@ -13,6 +13,7 @@ import { crc32c } from '../../wire/crc32c.js'
 import type { PeerMessage } from '../peer-message.js'
 import { ActiveController } from './active-controller.js'
 import { CommandRouter } from './command-router.js'
+import { describeQuorum } from './describe-quorum.js'
 import { EventRing } from './events.js'
 import { FoundingDriver } from './founding-driver.js'
 import type { QuorumListener, QuorumStatus } from './handle.js'
@@ -87,7 +88,10 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       leader: () => this.running?.driver.node.leader,
       isConnected: (peer) => this.watch.isConnected(peer),
       canDecide: () => this.running?.controller.canPropose ?? false,
-      decide: (command, context, done) => this.running!.controller.decide(command, context, done),
+      decide: (command, context, done) => {
+        if (command.type === 'describeQuorum') done(describeQuorum(this.status(), options.clock))
+        else this.running!.controller.decide(command, context, done)
+      },
       send: (to, message) => this.peers?.send(to, 'controller', message),
     })
   }

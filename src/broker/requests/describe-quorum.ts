@@ -1,3 +1,4 @@
+import type { QuorumReplica } from '../../metadata/commands.js'
 import { ErrorCode } from '../../wire/errors.js'
 import {
   DescribeQuorum,
@@ -5,10 +6,12 @@ import {
   type DescribeQuorumResponse,
 } from '../../wire/messages/describe-quorum.js'
 import type { ApiHandler } from '../handler.js'
-import type { PeerProgress, QuorumStatus } from '../quorum/handle.js'
 import type { BrokerServices } from '../services.js'
+import { forward } from './admin.js'
 
 const METADATA_TOPIC = '__cluster_metadata'
+/** The inspecting commands ask with this; a leader that is gone without a word must not hold them up. */
+const TIMEOUT_MS = 1_000
 
 type ResponsePartition = DescribeQuorumResponse['topics'][number]['partitions'][number]
 type ReplicaState = ResponsePartition['currentVoters'][number]
@@ -16,10 +19,9 @@ type ReplicaState = ResponsePartition['currentVoters'][number]
 /**
  * DescribeQuorum, versions 0 to 2: the Raft quorum, as the one partition of `__cluster_metadata`.
  *
- * - Only the leader knows the others' progress. Kafka's brokers forward the request; here a broker that does not run
- *   the leader answers NOT_LEADER_OR_FOLLOWER, with the leader's id and term. Java's admin (and with it
- *   `kafka-metadata-quorum.sh --bootstrap-server`) takes that for retriable and asks another broker until it meets
- *   the leader; one that asks a single node asks the controller that Metadata names.
+ * - Only the leader knows the others' progress, so the request is forwarded to it: Java's admin client repeats a
+ *   retriable error to the very broker that it is connected to, and would never meet the leader by itself.
+ * - Without a leader: NOT_LEADER_OR_FOLLOWER, which may be tried again. The nodes' addresses are told all the same.
  * - Offsets are those of the Raft log: an end offset is the last index plus one.
  */
 export function describeQuorumHandler(
@@ -27,72 +29,78 @@ export function describeQuorumHandler(
 ): ApiHandler<DescribeQuorumRequest, DescribeQuorumResponse> {
   return {
     api: DescribeQuorum,
-    handle(request, _context, responder) {
-      const status = services.quorum.status()
-      responder.send({
-        errorCode: ErrorCode.NONE,
-        errorMessage: '',
-        topics: request.topics.map(({ topicName, partitions }) => ({
-          topicName,
-          partitions: partitions.map(({ partitionIndex }) =>
-            topicName === METADATA_TOPIC && partitionIndex === 0
-              ? describe(services, status)
-              : { ...unavailable(partitionIndex, status), errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION },
-          ),
-        })),
-        nodes: services.config.voters.map(({ nodeId, host, port }) => ({
-          nodeId,
-          listeners: [{ name: services.config.controlListener.name, host, port }],
-        })),
+    handle(request, context, responder) {
+      const answer = (metadata: ResponsePartition): void => {
+        responder.send({
+          errorCode: ErrorCode.NONE,
+          errorMessage: '',
+          topics: request.topics.map(({ topicName, partitions }) => ({
+            topicName,
+            partitions: partitions.map(({ partitionIndex }) =>
+              topicName === METADATA_TOPIC && partitionIndex === 0 ? metadata : unknown(partitionIndex),
+            ),
+          })),
+          nodes: services.config.voters.map(({ nodeId, host, port }) => ({
+            nodeId,
+            listeners: [{ name: services.config.controlListener.name, host, port }],
+          })),
+        })
+      }
+      const { leader } = services.quorum.status()
+      if (leader === undefined) return answer(unavailable(services, 'the quorum has no leader at present'))
+      forward(services, { type: 'describeQuorum' }, context, TIMEOUT_MS, (reply) => {
+        if (reply.type === 'failed') {
+          return answer(unavailable(services, `node ${leader}, which led the quorum: ${reply.errorMessage}`))
+        }
+        const { leaderId, leaderEpoch, highWatermark, voters, observers } = reply
+        answer({
+          partitionIndex: 0,
+          errorCode: ErrorCode.NONE,
+          errorMessage: '',
+          leaderId,
+          leaderEpoch,
+          highWatermark,
+          currentVoters: voters.map(stateOf),
+          observers: observers.map(stateOf),
+        })
       })
     },
   }
 }
 
-function describe(services: BrokerServices, status: QuorumStatus): ResponsePartition {
-  if (status.role !== 'leader') return unavailable(0, status)
-  const { clock } = services
-  const nowMs = clock.wallMs()
-  // Progress is measured by the monotonic clock; the protocol wants Unix time.
-  const toWallMs = (monotonicMs: number): number =>
-    monotonicMs < 0 ? -1 : Math.round(nowMs - (clock.monotonicMs() - monotonicMs))
-  const stateOf = ({ voter, matchIndex, lastContactMs, lastCaughtUpMs }: PeerProgress): ReplicaState => ({
-    replicaId: voter.nodeId,
-    replicaDirectoryId: voter.directoryId,
-    logEndOffset: matchIndex + 1,
-    lastFetchTimestamp: toWallMs(lastContactMs),
-    lastCaughtUpTimestamp: toWallMs(lastCaughtUpMs),
-  })
-  const self: ReplicaState = {
-    replicaId: status.nodeId,
-    replicaDirectoryId: status.directoryId,
-    logEndOffset: status.lastIndex + 1,
-    lastFetchTimestamp: nowMs,
-    lastCaughtUpTimestamp: nowMs,
-  }
-  const others = status.progress.filter(({ voter }) => voter.nodeId !== status.nodeId)
-  const voters = [self, ...others.filter(({ isVoter }) => isVoter).map(stateOf)]
+function stateOf(replica: QuorumReplica): ReplicaState {
   return {
-    partitionIndex: 0,
-    errorCode: ErrorCode.NONE,
-    errorMessage: '',
-    leaderId: status.nodeId,
-    leaderEpoch: status.term,
-    highWatermark: status.commitIndex + 1,
-    currentVoters: voters.sort((a, b) => a.replicaId - b.replicaId),
-    observers: others.filter(({ isVoter }) => !isVoter).map(stateOf),
+    replicaId: replica.replicaId,
+    replicaDirectoryId: replica.directoryId,
+    logEndOffset: replica.logEndOffset,
+    lastFetchTimestamp: replica.lastFetchTimestampMs,
+    lastCaughtUpTimestamp: replica.lastCaughtUpTimestampMs,
   }
 }
 
-function unavailable(partitionIndex: number, status: QuorumStatus): ResponsePartition {
-  const leader = status.leader ?? -1
+function unavailable(services: BrokerServices, errorMessage: string): ResponsePartition {
+  const { leader, term } = services.quorum.status()
+  return withoutQuorum(0, ErrorCode.NOT_LEADER_OR_FOLLOWER, errorMessage, leader ?? -1, term)
+}
+
+function unknown(partitionIndex: number): ResponsePartition {
+  const errorMessage = `only partition 0 of ${METADATA_TOPIC} is replicated by the quorum`
+  return withoutQuorum(partitionIndex, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, errorMessage, -1, -1)
+}
+
+function withoutQuorum(
+  partitionIndex: number,
+  errorCode: number,
+  errorMessage: string,
+  leaderId: number,
+  leaderEpoch: number,
+): ResponsePartition {
   return {
     partitionIndex,
-    errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER,
-    errorMessage:
-      leader === -1 ? 'the quorum has no leader at present' : `ask broker ${leader}, which leads the quorum`,
-    leaderId: leader,
-    leaderEpoch: status.term,
+    errorCode,
+    errorMessage,
+    leaderId,
+    leaderEpoch,
     highWatermark: -1,
     currentVoters: [],
     observers: [],

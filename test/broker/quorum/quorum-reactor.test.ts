@@ -91,6 +91,20 @@ describe('a quorum of three', () => {
     expect(results[2]!.reply).toMatchObject({ errorCode: 7 })
   })
 
+  it('lets any node describe the quorum as its leader sees it', () => {
+    const cluster = led()
+    const leader = cluster.leader()!
+    const follower = cluster.nodes.find((node) => node !== leader)!
+    cluster.world.runFor(500)
+    const reply = cluster.reply(follower.submit({ type: 'describeQuorum' }))
+    if (reply.type !== 'describeQuorum') throw new Error(`unexpected: ${reply.type}`)
+    const { term, commitIndex, lastIndex } = leader.reactor!.status()
+    expect(reply).toMatchObject({ leaderId: leader.id, leaderEpoch: term, highWatermark: commitIndex + 1 })
+    expect(
+      reply.voters.map(({ replicaId, directoryId, logEndOffset }) => [replicaId, directoryId, logEndOffset]),
+    ).toEqual(THREE.map((id) => [id, `dir-${id}`, lastIndex + 1]))
+  })
+
   it('fails what is pending with NOT_CONTROLLER when the controller dies', () => {
     const cluster = led()
     const leader = cluster.leader()!

@@ -256,8 +256,9 @@ describe('InitProducerId', () => {
 describe('DescribeQuorum', () => {
   const request = { topics: [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }] }
 
-  it('the leader knows everybody’s progress, in Unix time', () => {
+  it('tells what the leader knows of everybody’s progress, in Unix time', () => {
     const n = Node.of(3)
+    const askedMs = n.clock.wallMs()
     const voter = (nodeId: number) => ({ nodeId, directoryId: ZERO_UUID })
     const peer = { isVoter: true, nextIndex: 8, lastCaughtUpMs: -1, state: 'replicate' as const }
     n.status = {
@@ -273,7 +274,7 @@ describe('DescribeQuorum', () => {
         { ...peer, voter: voter(3), matchIndex: 5, lastContactMs: -1 },
       ],
     }
-    const answer = n.answer(describeQuorumHandler(n.services), request, 2, 0)
+    const answer = n.answer(describeQuorumHandler(n.services), request)
     const partition = answer.topics[0]!.partitions[0]!
     expect(partition).toMatchObject({
       errorCode: 0,
@@ -287,7 +288,7 @@ describe('DescribeQuorum', () => {
       [2, 9],
       [3, 6],
     ])
-    expect(partition.currentVoters[0]!.lastFetchTimestamp).toBe(n.clock.wallMs() - 40)
+    expect(partition.currentVoters[0]!.lastFetchTimestamp).toBe(askedMs - 40)
     expect(partition.currentVoters[2]!.lastFetchTimestamp).toBe(-1)
     expect(answer.nodes![0]).toEqual({
       nodeId: 1,
@@ -295,9 +296,10 @@ describe('DescribeQuorum', () => {
     })
   })
 
-  it('others name the leader, retriably; other topics are unknown', () => {
+  it('without an answer of the leader it is retriable, and the nodes are told all the same', () => {
     const n = Node.of(3)
     n.status = { nodeId: 1, role: 'follower', leader: 2, term: 4 }
+    n.outage = FAILED
     const topics = [...request.topics, { topicName: 't', partitions: [{ partitionIndex: 0 }] }]
     const answer = n.answer(describeQuorumHandler(n.services), { topics })
     expect(answer.topics.map(({ partitions }) => partitions[0]!.errorCode)).toEqual([
@@ -305,6 +307,16 @@ describe('DescribeQuorum', () => {
       ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
     ])
     expect(answer.topics[0]!.partitions[0]!.leaderId).toBe(2)
+    expect(answer.topics[0]!.partitions[0]!.errorMessage).toContain('node 2, which led the quorum: ')
+    expect(answer.nodes).toHaveLength(3)
+
+    n.status = { nodeId: 1, role: 'follower', leader: undefined, term: 4 }
+    const leaderless = n.answer(describeQuorumHandler(n.services), { topics }, undefined, 0)
+    expect(leaderless.topics[0]!.partitions[0]).toMatchObject({
+      errorCode: ErrorCode.NOT_LEADER_OR_FOLLOWER,
+      errorMessage: 'the quorum has no leader at present',
+      leaderId: -1,
+    })
   })
 })
 
