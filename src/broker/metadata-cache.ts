@@ -7,6 +7,12 @@ import type { MetadataCache, MetadataChange } from './services.js'
 
 /** How long an answer may be held because it names a leader whose connection just broke. */
 export const SUSPECT_HOLD_MS = 300
+/**
+ * How long a broker that was fenced is still named among the brokers (Kafka, with its session time-out, would name
+ * one for 9 s after its death). librdkafka (2.10 on) takes leave of a broker that an answer leaves out; where the
+ * same answer moves that broker's partitions, its threads race and a partition may be left alone for a second.
+ */
+export const LINGER_MS = 5_000
 
 interface Suspicion {
   readonly since: number
@@ -29,6 +35,8 @@ export class BrokerMetadataCache implements MetadataCache {
     }
   private readonly listeners: ((change: MetadataChange) => void)[] = []
   private readonly suspicions = new Map<NodeId, Suspicion>()
+  /** When brokers that are fenced now were, as far as this node saw it. */
+  private readonly fencedAtMs = new Map<NodeId, number>()
   private waiters = new Set<Waiter>()
 
   constructor(private readonly clock: Clock) {}
@@ -52,6 +60,11 @@ export class BrokerMetadataCache implements MetadataCache {
 
   isSuspect(node: NodeId): boolean {
     return this.suspicions.has(node)
+  }
+
+  isLingering(node: NodeId): boolean {
+    const atMs = this.fencedAtMs.get(node)
+    return atMs !== undefined && this.clock.monotonicMs() - atMs < LINGER_MS
   }
 
   /** Runs `input` once: after the next change, when a suspicion ends, or after `timeoutMs`; whichever comes first. */
@@ -97,6 +110,7 @@ export class BrokerMetadataCache implements MetadataCache {
     const change = new ChangeBuilder()
     for (const record of records) {
       change.before(record, this.mutable.image)
+      this.noteFencing(record)
       this.mutable.image.apply(record)
     }
     this.changed(change.build())
@@ -119,6 +133,16 @@ export class BrokerMetadataCache implements MetadataCache {
       this.wake()
     })
     this.suspicions.set(node, { since: this.clock.monotonicMs(), brokerEpoch: broker.epoch, timer })
+  }
+
+  /** Before `record` is applied. A registration begins fenced, also that of a broker which served until then. */
+  private noteFencing(record: MetadataRecord): void {
+    if (record.type === 'unregisterBrokerRecord') this.fencedAtMs.delete(record.brokerId)
+    if (record.type !== 'brokerRegistrationChangeRecord' && record.type !== 'registerBrokerRecord') return
+    const { brokerId, fenced } = record
+    const wasServing = this.mutable.image.brokers.get(brokerId)?.fenced === false
+    if (fenced === false) this.fencedAtMs.delete(brokerId)
+    else if (fenced === true && wasServing) this.fencedAtMs.set(brokerId, this.clock.monotonicMs())
   }
 
   private changed(change: MetadataChange): void {

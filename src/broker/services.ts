@@ -41,6 +41,8 @@ export interface MetadataCache {
   onChange(listener: (change: MetadataChange) => void): void
   /** KIP-951's companion: true while answers that name this node as a leader should wait (its connection just broke). */
   isSuspect(node: NodeId): boolean
+  /** It was fenced a moment ago: clients that are told of brokers still hear of it. */
+  isLingering(node: NodeId): boolean
   /** Runs `input` once: after the next change, when a suspicion ends, or after `timeoutMs`; whichever comes first. */
   afterChange(timeoutMs: number, input: () => void): Timer
 }

@@ -7,12 +7,14 @@ import {
 import type { FoundCoordinator } from '../coordinators/group-runtime.js'
 import type { ApiHandler } from '../handler.js'
 import type { BrokerServices } from '../services.js'
+import { holdWhileSuspect } from './suspect-hold.js'
 
 const GROUP = 0
 
 /**
  * FindCoordinator v0-6. Makes `__consumer_offsets` where it is missing, and answers COORDINATOR_NOT_AVAILABLE until
- * the group's partition has a leader. v4+ several keys.
+ * the group's partition has a leader. v4+ several keys. An answer that names a node whose connection has just broken is
+ * held as Metadata's are.
  *
  * Deviations: key types 1 (transaction) and 2 (share group) have no coordinator here and answer INVALID_REQUEST,
  * which clients do not try again.
@@ -27,11 +29,16 @@ export function findCoordinatorHandler(
         request.keyType === GROUP
           ? services.groups.findCoordinator(key, context.listener)
           : notCoordinated(request.keyType)
-      if (context.apiVersion >= 4) {
-        responder.send({ coordinators: request.coordinatorKeys.map((key) => ({ key, ...find(key) })) })
-      } else {
-        responder.send(find(request.key))
-      }
+      const keys = context.apiVersion >= 4 ? request.coordinatorKeys : [request.key]
+      holdWhileSuspect(
+        services,
+        context,
+        () => keys.map((key) => find(key).nodeId),
+        () => {
+          const coordinators = keys.map((key) => ({ key, ...find(key) }))
+          responder.send(context.apiVersion >= 4 ? { coordinators } : find(request.key))
+        },
+      )
     },
   }
 }

@@ -1,11 +1,9 @@
-import { NO_NODE, ZERO_UUID } from '../../lib/ids.js'
+import { NO_NODE, type NodeId, ZERO_UUID } from '../../lib/ids.js'
 import type { PartitionImage, TopicImage } from '../../metadata/image.js'
 import { invalidTopicName, isInternalTopic } from '../../metadata/topic-names.js'
-import type { Timer } from '../../ports/clock.js'
 import { ErrorCode, errorName } from '../../wire/errors.js'
 import { Metadata, type MetadataRequest, type MetadataResponse } from '../../wire/messages/metadata.js'
 import type { ApiHandler, RequestContext, Responder } from '../handler.js'
-import { SUSPECT_HOLD_MS } from '../metadata-cache.js'
 import type { BrokerServices } from '../services.js'
 import {
   advertisedController,
@@ -15,12 +13,14 @@ import {
   offlineReplicas,
   topicOperations,
 } from './admin.js'
+import { holdWhileSuspect } from './suspect-hold.js'
 
 /**
  * Metadata, versions 0 to 13.
  *
  * - null asks for all topics (v1+), an empty list for none; in v0 an empty list asks for all.
- * - Brokers and leaders are given with the endpoints of the listener that took the request; fenced brokers are not named.
+ * - Brokers and leaders are given with the endpoints of the listener that took the request; brokers that were fenced
+ *   more than five seconds ago are not named.
  * - A topic that is created by asking is answered with LEADER_NOT_AVAILABLE at first (Kafka 4 says
  *   UNKNOWN_TOPIC_OR_PARTITION): kafkajs retries on nothing else. Internal topics are not created by asking.
  * - The controller's id names a live broker: the active controller, else the lowest id (Kafka 4: a random one).
@@ -76,35 +76,43 @@ class AutoCreations {
 }
 
 class MetadataQuery {
-  private readonly deadlineMs: number
-  private held: Timer | undefined
-
   constructor(
     private readonly services: BrokerServices,
     private readonly creations: AutoCreations,
     private readonly request: MetadataRequest,
     private readonly context: RequestContext,
     private readonly responder: Responder<MetadataResponse>,
-  ) {
-    this.deadlineMs = services.clock.monotonicMs() + SUSPECT_HOLD_MS
-  }
+  ) {}
 
   answer(): void {
-    const response = this.response()
-    const leftMs = this.deadlineMs - this.services.clock.monotonicMs()
-    if (leftMs <= 0 || !this.namesSuspect(response)) {
-      this.responder.send(response)
-      return
-    }
-    if (this.held === undefined) this.context.onClose(() => this.held?.cancel())
-    this.held = this.services.metadata.afterChange(leftMs, () => this.answer())
+    holdWhileSuspect(
+      this.services,
+      this.context,
+      () => this.leaders(),
+      () => this.responder.send(this.response()),
+    )
   }
 
-  private namesSuspect(response: MetadataResponse): boolean {
-    const { metadata } = this.services
-    return response.topics.some((topic) =>
-      topic.partitions.some(({ leaderId }) => leaderId !== NO_NODE && metadata.isSuspect(leaderId)),
-    )
+  private leaders(): Set<NodeId> {
+    const leaders = new Set<NodeId>()
+    for (const topic of this.known()) for (const { leader } of topic.partitions) leaders.add(leader)
+    return leaders
+  }
+
+  private *known(): Generator<TopicImage> {
+    const { image } = this.services.metadata
+    if (this.asksForAll) yield* image.topicsByName.values()
+    else
+      for (const { name, topicId } of this.request.topics ?? []) {
+        const topic =
+          topicId !== ZERO_UUID ? image.topicsById.get(topicId) : image.topicsByName.get(name ?? '')
+        if (topic !== undefined) yield topic
+      }
+  }
+
+  private get asksForAll(): boolean {
+    const { topics } = this.request
+    return topics === null || (this.context.apiVersion === 0 && topics.length === 0)
   }
 
   private response(): MetadataResponse {
@@ -112,7 +120,8 @@ class MetadataQuery {
     const brokers = []
     for (const broker of image.brokers.values()) {
       const endpoint = endpointOf(broker, this.context.listener)
-      if (broker.fenced || endpoint === undefined) continue
+      if (endpoint === undefined) continue
+      if (broker.fenced && !this.services.metadata.isLingering(broker.id)) continue
       brokers.push({ nodeId: broker.id, host: endpoint.host, port: endpoint.port, rack: broker.rack ?? null })
     }
     return {
@@ -126,17 +135,14 @@ class MetadataQuery {
 
   private topics(): ResponseTopic[] {
     const { image } = this.services.metadata
-    const asked = this.request.topics
-    if (asked === null || (this.context.apiVersion === 0 && asked.length === 0)) {
-      return [...image.topicsByName.values()].map((topic) => this.known(topic))
-    }
-    return asked.map(({ name, topicId }) => {
+    if (this.asksForAll) return [...image.topicsByName.values()].map((topic) => this.describe(topic))
+    return (this.request.topics ?? []).map(({ name, topicId }) => {
       if (topicId !== ZERO_UUID) {
         const topic = image.topicsById.get(topicId)
-        return topic === undefined ? unknown(name, topicId, ErrorCode.UNKNOWN_TOPIC_ID) : this.known(topic)
+        return topic === undefined ? unknown(name, topicId, ErrorCode.UNKNOWN_TOPIC_ID) : this.describe(topic)
       }
       const topic = name === null ? undefined : image.topicsByName.get(name)
-      return topic === undefined ? this.missing(name ?? '') : this.known(topic)
+      return topic === undefined ? this.missing(name ?? '') : this.describe(topic)
     })
   }
 
@@ -151,7 +157,7 @@ class MetadataQuery {
     return unknown(name, ZERO_UUID, ErrorCode.LEADER_NOT_AVAILABLE)
   }
 
-  private known(topic: TopicImage): ResponseTopic {
+  private describe(topic: TopicImage): ResponseTopic {
     return {
       errorCode: ErrorCode.NONE,
       name: topic.name,

@@ -22,7 +22,8 @@ const topic = { name: 't', id: TOPIC_ID, partitions: [{}, {}] }
 /** A runtime that refuses everything with this error: what handlers make of it must fit the wire. */
 function services(groups: Partial<GroupCoordinatorRuntime>): BrokerServices {
   const image = { topicsByName: new Map([['t', topic]]), topicsById: new Map([[TOPIC_ID, topic]]) }
-  return { groups, metadata: { image } } as unknown as BrokerServices
+  const metadata = { image, isSuspect: () => false }
+  return { groups, metadata, config: { nodeId: 2 } } as unknown as BrokerServices
 }
 
 /** Through the codecs of this version, both ways: the answer as a client decodes it. */

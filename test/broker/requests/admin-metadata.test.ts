@@ -56,6 +56,16 @@ describe('Metadata', () => {
     })
   })
 
+  it('names a broker that was fenced a moment ago, so that no client lets go of it while its partitions move', () => {
+    const n = node()
+    const named = () => n.answer(metadataHandler(n.services), request([]), undefined, 0).brokers
+    n.cluster.kill(3)
+    n.cache.applyCommitted(n.cluster.last, n.cluster.index)
+    expect(named().map(({ nodeId }) => nodeId)).toEqual([1, 2, 3])
+    n.clock.pass(5_000)
+    expect(named().map(({ nodeId }) => nodeId)).toEqual([1, 2])
+  })
+
   it('names the active controller where it is a live broker, else always the same', () => {
     const n = node()
     const controller = () => n.answer(metadataHandler(n.services), request([])).controllerId
@@ -138,6 +148,18 @@ describe('an answer that names a leader whose connection broke', () => {
     expect(asked.response!.topics[0]!.partitions[0]!.leaderId).toBe(2)
   })
 
+  it('is not given before this node had the time to see the connection break', () => {
+    const n = node()
+    const asked = n.ask(metadataHandler(n.services), request(['b']))
+    n.clock.pass(9)
+    expect(asked.response).toBeUndefined()
+    n.cache.suspect(2)
+    n.clock.pass(5)
+    n.cluster.kill(2)
+    n.cache.applyCommitted(n.cluster.last, n.cluster.index)
+    expect(asked.response!.topics[0]!.partitions[0]!.leaderId).toBe(3)
+  })
+
   it('waits for 300 ms at most', () => {
     const n = node()
     n.cache.suspect(1)
@@ -152,7 +174,7 @@ describe('an answer that names a leader whose connection broke', () => {
   it('is not held where it names others, and dropped with its connection', () => {
     const n = node()
     n.cache.suspect(1)
-    expect(n.ask(metadataHandler(n.services), request(['b'])).response).toBeDefined()
+    expect(n.answer(metadataHandler(n.services), request(['b']), undefined, 10)).toBeDefined()
     const closing: (() => void)[] = []
     const asked = n.ask(metadataHandler(n.services), request(['a']), {
       onClose: (input) => closing.push(input),
