@@ -26,8 +26,8 @@ export class TailCache {
 
   add(tail: LogTail, batch: AppendBatch): void {
     const { bytes } = batch
-    // A small view would keep a whole socket buffer alive.
-    const kept = bytes.byteLength * 2 < bytes.buffer.byteLength ? bytes.slice() : bytes
+    // A small view would keep a whole socket buffer alive. (Buffer's own slice() is but another view.)
+    const kept = bytes.byteLength * 2 < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes
     const entry: Entry = { ...batch, bytes: kept, tail, isDropped: false }
     tail.push(entry)
     this.order.push(entry)

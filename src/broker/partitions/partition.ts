@@ -219,8 +219,9 @@ export class Partition {
     if (records.length > 0) parsed = parseFetched(records, fetchOffset, leaderEpoch)
     try {
       if (parsed.batches.length > 0) {
-        this.log.append(parsed.batches)
+        // Before the append: where it rolls, the snapshot must hold the producers of all that lies below it.
         for (const header of parsed.headers) this.producers.recordHeader(header)
+        this.log.append(parsed.batches)
       }
       role.state.onFetched(fetchOffset, this.log.logEndOffset, leaderHighWatermark)
       this.lastHighWatermark = role.state.highWatermark
