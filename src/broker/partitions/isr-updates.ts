@@ -6,7 +6,8 @@ import { ErrorCode } from '../../wire/errors.js'
 import type { Partition } from './partition.js'
 import type { PartitionServices } from './types.js'
 
-const REQUEST_TIMEOUT_MS = 5_000
+/** No proposal is on its way for longer. */
+export const ISR_REQUEST_TIMEOUT_MS = 5_000
 
 interface Queued {
   readonly partition: Partition
@@ -43,7 +44,7 @@ export class IsrUpdates {
         partitions: batch.map((queued) => this.describe(queued)),
       },
       { principal: `Broker:${config.nodeId}`, clientId: '', clientAddress: '', listener: '' },
-      REQUEST_TIMEOUT_MS,
+      ISR_REQUEST_TIMEOUT_MS,
       (reply) => {
         if (!this.isClosed) settle(batch, reply)
       },

@@ -8,7 +8,7 @@ import type { AppendResult, MetadataChange } from '../services.js'
 import { Deadlines } from './deadlines.js'
 import type { FetchPartition } from './fetch-sessions.js'
 import { Fetches } from './fetches.js'
-import { IsrUpdates } from './isr-updates.js'
+import { ISR_REQUEST_TIMEOUT_MS, IsrUpdates } from './isr-updates.js'
 import { logConfigOf } from './log-config.js'
 import { Partition } from './partition.js'
 import type { PartitionContext } from './partition-context.js'
@@ -205,7 +205,8 @@ export class PartitionManager {
   /** LogManager's word: this log was set aside while it was open. It is made anew once it has left the ISR. */
   onQuarantined(log: QuarantinedLog): void {
     const topicId = log.topicId ?? this.services.metadata.image.topicsByName.get(log.topic)?.id
-    this.quarantine.add(log)
+    const { clock } = this.services
+    this.quarantine.add(log, clock.monotonicMs() + this.context.lagTimeMaxMs + ISR_REQUEST_TIMEOUT_MS)
     if (topicId === undefined) return
     const partition = this.topics.get(topicId)?.get(log.partition)
     if (partition !== undefined) this.detach(partition, ErrorCode.KAFKA_STORAGE_ERROR)
@@ -266,6 +267,8 @@ export class PartitionManager {
     if (this.isClosed) return
     if (!this.isRegistered) this.openWhenRegistered()
     for (const partition of this.announced.keys()) partition.checkIsr()
+    // One that was out of the ISR already sees no change of the image that would end its quarantine.
+    if (this.isRegistered) for (const { topicId } of this.quarantine.list()) this.reconcileTopic(topicId)
     this.timer = this.services.clock.after(CHECK_INTERVAL_MS, () => this.check())
   }
 
@@ -274,7 +277,8 @@ export class PartitionManager {
     const own = this.services.metadata.image.brokers.get(this.services.config.nodeId)
     if (epoch === 0 || own === undefined || own.epoch !== epoch) return
     this.isRegistered = true
-    for (const log of this.services.logs.quarantined) this.quarantine.add(log)
+    // What was promised under an earlier registration counts for nothing (KIP-903).
+    for (const log of this.services.logs.quarantined) this.quarantine.add(log, 0)
     this.reconcileAll()
     this.removeStrays()
   }
@@ -301,7 +305,7 @@ export class PartitionManager {
         if (hosted !== undefined) this.remove(hosted, ErrorCode.NOT_LEADER_OR_FOLLOWER)
         return
       }
-      this.quarantine.onImage(topic, partitionId, image)
+      this.quarantine.onImage(topic, partitionId, image, this.services.clock.monotonicMs())
       if (this.quarantine.has(topic.id, topic.name, partitionId)) return
       const partition = hosted ?? this.create(topic, partitionId)
       if (partition === undefined || partition.health !== 'online') return

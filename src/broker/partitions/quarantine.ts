@@ -2,17 +2,27 @@ import type { NodeId, Uuid } from '../../lib/ids.js'
 import type { QuarantinedLog } from '../../log/log-manager.js'
 import type { PartitionImage, TopicImage } from '../../metadata/image.js'
 
+interface Damaged extends QuarantinedLog {
+  /** Monotonic milliseconds. */
+  readonly notBeforeMs: number
+}
+
 /**
  * Replicas whose log was found damaged and set aside. One may neither lead nor count as in sync, so it stays away
  * until the controller has taken it out of the ISR and the ELR; then it begins anew as an empty follower.
  */
 export class Quarantine {
-  private readonly damaged: QuarantinedLog[] = []
+  private readonly damaged: Damaged[] = []
 
   constructor(private readonly nodeId: NodeId) {}
 
-  add(log: QuarantinedLog): void {
-    if (!this.damaged.some((known) => known.directory === log.directory)) this.damaged.push({ ...log })
+  /**
+   * Until `notBeforeMs` the leader may still take the replica into the ISR on the word of its last fetches: so long it
+   * stays away also where it is in no set.
+   */
+  add(log: QuarantinedLog, notBeforeMs: number): void {
+    if (!this.damaged.some((known) => known.directory === log.directory))
+      this.damaged.push({ ...log, notBeforeMs })
   }
 
   has(topicId: Uuid, topic: string, partitionId: number): boolean {
@@ -20,7 +30,7 @@ export class Quarantine {
   }
 
   /** A replica that is in neither set and does not lead has nothing left to lose. */
-  onImage(topic: TopicImage, partitionId: number, image: PartitionImage): void {
+  onImage(topic: TopicImage, partitionId: number, image: PartitionImage, nowMs: number): void {
     if (image.isr.includes(this.nodeId) || image.elr.includes(this.nodeId) || image.leader === this.nodeId) {
       // A directory that no longer tells its topic's id: the name has to do, and the image knows the id.
       for (const log of this.damaged) {
@@ -28,7 +38,7 @@ export class Quarantine {
       }
       return
     }
-    this.drop((log) => matches(log, topic.id, topic.name, partitionId))
+    this.drop((log) => nowMs >= log.notBeforeMs && matches(log, topic.id, topic.name, partitionId))
   }
 
   forgetTopic(topicId: Uuid): void {
@@ -41,7 +51,7 @@ export class Quarantine {
     )
   }
 
-  private drop(isOver: (log: QuarantinedLog) => boolean): void {
+  private drop(isOver: (log: Damaged) => boolean): void {
     for (let index = this.damaged.length - 1; index >= 0; index--) {
       if (isOver(this.damaged[index]!)) this.damaged.splice(index, 1)
     }

@@ -35,3 +35,31 @@ it.each([
   expect(node.status).toMatchObject({ role: 'follower', logEndOffset: 5 })
   expect(cluster.image.topicsById.get(TOPIC_ID)!.partitions[0]!.isr).toContain(3)
 })
+
+it('fetches a replica anew that was not in the ISR when it was found damaged', () => {
+  const cluster = new Cluster()
+  cluster.createTopic(1)
+  cluster.run(50)
+  for (let round = 0; round < 5; round++) cluster.node(1).append(batch([`value-${round}`]))
+  cluster.run(600)
+  const node = cluster.node(3)
+  // Out of the ISR, and unable to come back into it.
+  cluster.links.cutBoth('node-1', 'node-3')
+  cluster.elect(1, [1, 2])
+  cluster.run(50)
+  node.process.schedule(0, () => {
+    const log = node.logs.get(TOPIC_ID, 0)!
+    node.disk.flipBit(`${log.directory}/${'0'.repeat(20)}.log`, 70)
+    log.scrub(0, 1 << 20)
+  })
+  expect(() => cluster.run(10)).toThrow('wrong CRC')
+  cluster.run(10)
+  expect(node.logs.quarantined).toHaveLength(1)
+  cluster.links.healAll()
+  // So long the leader might take it back for what it had fetched before.
+  cluster.run(9_000)
+  expect(node.partitions.quarantined()).toEqual([{ topicId: TOPIC_ID, partitionId: 0 }])
+  cluster.run(9_000)
+  expect(node.partitions.quarantined()).toEqual([])
+  expect(node.status).toMatchObject({ role: 'follower', logEndOffset: 5 })
+})
