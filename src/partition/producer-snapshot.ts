@@ -43,19 +43,19 @@ export function encodeProducerSnapshot(state: ProducerState, upTo: Offset): Uint
 }
 
 /** Adds what the snapshot holds to `state`. False where it is damaged: then nothing was added, rebuild from the log. */
-export function decodeProducerSnapshot(bytes: Uint8Array, state: ProducerState, nowWallMs: number): boolean {
+export function decodeProducerSnapshot(bytes: Uint8Array, state: ProducerState, nowMs: number): boolean {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (buffer.length < HEADER_BYTES + 4 || buffer.readInt16BE(0) !== VERSION) return false
   if (buffer.readUInt32BE(2) !== crc32c(buffer.subarray(HEADER_BYTES))) return false
   const count = buffer.readInt32BE(HEADER_BYTES)
   if (count < 0 || buffer.length !== HEADER_BYTES + 4 + count * ENTRY_BYTES) return false
   for (let index = 0; index < count; index++) {
-    restoreEntry(buffer, HEADER_BYTES + 4 + index * ENTRY_BYTES, state, nowWallMs)
+    restoreEntry(buffer, HEADER_BYTES + 4 + index * ENTRY_BYTES, state, nowMs)
   }
   return true
 }
 
-function restoreEntry(buffer: Buffer, at: number, state: ProducerState, nowWallMs: number): void {
+function restoreEntry(buffer: Buffer, at: number, state: ProducerState, nowMs: number): void {
   const lastSequence = buffer.readInt32BE(at + 10)
   const lastOffset = Number(buffer.readBigInt64BE(at + 14))
   const delta = buffer.readInt32BE(at + 22)
@@ -69,7 +69,7 @@ function restoreEntry(buffer: Buffer, at: number, state: ProducerState, nowWallM
   state.restore(Number(buffer.readBigInt64BE(at)), {
     producerEpoch: buffer.readInt16BE(at + 8),
     batches: lastSequence === NO_SEQUENCE ? [] : [last],
-    lastUsedMs: nowWallMs,
+    lastUsedMs: nowMs,
     coordinatorEpoch: buffer.readInt32BE(at + 34),
     currentTxnFirstOffset: Number(buffer.readBigInt64BE(at + 38)),
   })

@@ -28,7 +28,10 @@ export interface ProducerEntry {
   producerEpoch: number
   /** Oldest first; at most five. */
   batches: RememberedBatch[]
-  /** The broker's wall clock at the last append, or the last load: what expiry counts from. */
+  /**
+   * Monotonic milliseconds at the last append, or the last load: what expiry counts from. Not the wall clock: one that
+   * jumped ahead would make the leader forget every producer, and take a retry for a new batch.
+   */
   lastUsedMs: number
   /** Transactions, kept so that a snapshot loses nothing: -1 where there was none. */
   coordinatorEpoch: number
@@ -87,7 +90,7 @@ export class ProducerState {
   }
 
   /** The batch was appended, or was read from the log. */
-  record(batch: ProducerBatch, nowWallMs: number): void {
+  record(batch: ProducerBatch, nowMs: number): void {
     const { producerId, producerEpoch } = batch
     const known = this.entries.get(producerId)
     const entry: ProducerEntry =
@@ -104,14 +107,14 @@ export class ProducerState {
       })
       if (entry.batches.length > REMEMBERED_BATCHES) entry.batches.shift()
     }
-    entry.lastUsedMs = nowWallMs
+    entry.lastUsedMs = nowMs
     this.put(producerId, entry)
   }
 
   /** Forgets whoever was silent for `producer.id.expiration.ms`. Cheap: the longest silent come first. */
-  expire(nowWallMs: number): void {
+  expire(nowMs: number): void {
     for (const [producerId, entry] of this.entries) {
-      if (nowWallMs - entry.lastUsedMs < this.limits.expirationMs) return
+      if (nowMs - entry.lastUsedMs < this.limits.expirationMs) return
       this.entries.delete(producerId)
     }
   }

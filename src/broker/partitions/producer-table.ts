@@ -30,7 +30,7 @@ export class ProducerTable {
     for (;;) {
       const snapshot = this.log.readProducerSnapshot(atMost)
       if (snapshot === null) break
-      if (decodeProducerSnapshot(snapshot.bytes, this.state, this.context.clock.wallMs())) {
+      if (decodeProducerSnapshot(snapshot.bytes, this.state, this.context.clock.monotonicMs())) {
         from = Math.max(from, snapshot.offset)
         break
       }
@@ -43,7 +43,7 @@ export class ProducerTable {
   }
 
   check(batch: BatchView): SequenceCheck {
-    this.state.expire(this.context.clock.wallMs())
+    this.state.expire(this.context.clock.monotonicMs())
     return this.state.check(batch)
   }
 
@@ -60,7 +60,7 @@ export class ProducerTable {
         lastOffset: batch.lastOffset,
         timestampMs: batch.maxTimestamp,
       },
-      this.context.clock.wallMs(),
+      this.context.clock.monotonicMs(),
     )
   }
 
