@@ -39,6 +39,7 @@ export class Connection implements StreamHandler {
   private readonly reader: FrameReader
   private readonly slots: Slot[] = []
   private readonly outgoing: Uint8Array[] = []
+  private outgoingBytes = 0
   private flushQueued = false
   private pumping = false
   private paused = false
@@ -121,7 +122,7 @@ export class Connection implements StreamHandler {
     return (
       this.host.isOpen() &&
       this.slots.length < limits.maxInflightRequests &&
-      this.stream.bufferedBytes < limits.maxUnsentBytes
+      this.stream.bufferedBytes + this.outgoingBytes < limits.maxUnsentBytes
     )
   }
 
@@ -173,7 +174,10 @@ export class Connection implements StreamHandler {
     slot.closers = null
     while (this.slots.length > 0 && this.slots[0]!.done) {
       const first = this.slots.shift()!
-      if (first.answer !== null) for (const chunk of first.answer) this.outgoing.push(chunk)
+      for (const chunk of first.answer ?? []) {
+        this.outgoing.push(chunk)
+        this.outgoingBytes += chunk.byteLength
+      }
     }
     if (this.flushQueued || this.outgoing.length === 0) {
       if (this.paused) this.pump()
@@ -188,6 +192,7 @@ export class Connection implements StreamHandler {
     this.flushQueued = false
     if (this.closed) return
     this.lastActiveMs = this.host.nowMs()
+    this.outgoingBytes = 0
     this.stream.write(this.outgoing.splice(0))
     this.pump()
   }
