@@ -65,6 +65,8 @@ export class ReplicaFetcher {
   private dialled: Address | null = null
   private sessionId = 0
   private sessionEpoch = 0
+  /** Nothing was answered on this connection yet. */
+  private isOpening = true
   private sent = 0
   private answered = 0
   private failures = 0
@@ -176,7 +178,9 @@ export class ReplicaFetcher {
     const { limits } = this.host
     return {
       replicaState: { replicaId: this.host.nodeId, replicaEpoch: this.host.brokerEpoch() },
-      maxWaitMs: limits.maxWaitMs,
+      // Nothing can be put on top of the request that opens a session, so it must not wait: partitions that become
+      // ready meanwhile would wait with it.
+      maxWaitMs: this.isOpening ? 0 : limits.maxWaitMs,
       minBytes: limits.minBytes,
       maxBytes: limits.maxBytes,
       sessionId: this.sessionId,
@@ -223,6 +227,7 @@ export class ReplicaFetcher {
     this.dialled = address
     this.sessionId = 0
     this.sessionEpoch = 0
+    this.isOpening = true
     this.answered = this.sent
     connection.dial(dialer, address)
   }
@@ -265,6 +270,7 @@ export class ReplicaFetcher {
       return
     }
     this.failures = 0
+    this.isOpening = false
     const isNewSession = this.sessionId === 0
     if (isNewSession && body.sessionId !== 0) {
       this.sessionId = body.sessionId

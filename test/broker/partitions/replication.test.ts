@@ -119,6 +119,50 @@ describe('replication', () => {
     expect(layout(cluster.node(3))).toEqual(layout(cluster.node(1)))
   })
 
+  it('follows a new leader at once with every partition, though their fsyncs end at different times', () => {
+    const cluster = new Cluster([1, 3])
+    const other = 'T3RoZXJzT3RoZXJzT3RoZQ'
+    cluster.createTopic(3)
+    const { replicas, directories } = cluster.image.topicsById.get(TOPIC_ID)!.partitions[0]!
+    cluster.commit(
+      { type: 'topicRecord', name: 'others', topicId: other },
+      {
+        type: 'partitionRecord',
+        topicId: other,
+        partitionId: 0,
+        replicas: [...replicas],
+        directories: [...directories],
+        isr: [1, 3],
+        elr: [],
+        lastKnownElr: [],
+        addingReplicas: [],
+        removingReplicas: [],
+        leader: 3,
+        leaderRecovering: false,
+        leaderEpoch: 0,
+        partitionEpoch: 0,
+      },
+    )
+    cluster.run(600)
+    const slow = [1, 50]
+    cluster.node(3).disk.faults.syncLatencyMs = () => slow.shift() ?? 1
+    const moved = [TOPIC_ID, other].map(
+      (topicId) =>
+        ({ type: 'partitionChangeRecord', topicId, partitionId: 0, leader: 1, isr: { nodes: [1, 3] } }) as const,
+    )
+    cluster.commit(...moved)
+    cluster.run(60)
+    let errorCode = -1
+    cluster.node(1).process.schedule(0, () => {
+      const asked = { requiredAcks: -1, timeoutMs: 5_000, origin: 'client' } as const
+      cluster.node(1).partitions.appendAsLeader(other, 0, batch(['a']), asked, (result) => {
+        errorCode = result.errorCode
+      })
+    })
+    cluster.run(60)
+    expect(errorCode).toBe(0)
+  })
+
   it('replicates what many turns bring, in order and without a copy', () => {
     const cluster = started()
     const produced = Array.from({ length: 200 }, (_, index) => cluster.node(1).append(batch([`${index}`])))
