@@ -251,6 +251,7 @@ export class KoggeNode {
     this.quorumReactor = new QuorumReactor({
       nodeId: config.nodeId,
       directoryId: this.meta.directoryId,
+      clusterId: this.meta.clusterId,
       voters: config.voters,
       properties: config.properties,
       clock: ports.clock,
@@ -263,7 +264,7 @@ export class KoggeNode {
       openPeers: (handler) => ports.openPeers(handler),
       quarantine: (reason, done) => this.quarantineRaftLog(reason, done),
       fatal: (error) => this.fail(error),
-      settings: quorumSettingsOf(this.services.configs),
+      settings: { ...quorumSettingsOf(this.services.configs), ...config.quorumSettings },
     })
     this.lifecycle = this.makeLifecycle()
     this.quorumReactor.start(

@@ -1,4 +1,5 @@
 import type { NodeId } from '../lib/ids.js'
+import type { QuorumSettings } from './quorum/options.js'
 
 /** One node's start-up configuration, validated. Made by `cli/config` from server.properties, the environment and flags. */
 export interface NodeConfig {
@@ -17,6 +18,8 @@ export interface NodeConfig {
   readonly voters: readonly { readonly nodeId: NodeId; readonly host: string; readonly port: number }[]
   /** Kafka's keys as given, for ConfigView and DescribeConfigs: the static broker configuration. */
   readonly properties: ReadonlyMap<string, string>
+  /** On top of what the properties say: a simulated life is too short for snapshots at their usual size. */
+  readonly quorumSettings?: Partial<QuorumSettings>
 }
 
 export interface ListenerConfig {

@@ -6,7 +6,9 @@ import type { Configuration, Entry, Voter } from './types.js'
 /**
  * First boot without a format step. A node with an empty directory founds the cluster only when **every** configured
  * voter said that its directory is empty too, and named the very same directories of all of them. So two wiped nodes
- * of three never found: the third knows a cluster and says so. Pure, like the rest.
+ * of three never found: the third knows a cluster and says so. Neither does a node whose Raft log was damaged: its
+ * directory belongs to a cluster and may hold the last copy of records that a new, empty cluster would make strays.
+ * Pure, like the rest.
  */
 export type FoundingInput =
   | { type: 'empty'; self: Voter; view: readonly Voter[] }
@@ -33,13 +35,16 @@ export class Founding {
   constructor(
     private readonly self: Voter,
     voterIds: readonly NodeId[],
+    /** False where the directory has belonged to a cluster: it looks for that one, and nobody founds with its help. */
+    private readonly isEmpty = true,
   ) {
     this.voterIds = [...voterIds].sort((a, b) => a - b)
     this.directories.set(self.nodeId, self)
   }
 
-  /** To be told to every other configured voter, again and again until somebody founds. */
+  /** To be told to every other configured voter, again and again until somebody founds. No voter agrees with an empty one. */
   view(): Voter[] {
+    if (!this.isEmpty) return []
     return this.voterIds.flatMap((nodeId) => this.directories.get(nodeId) ?? [])
   }
 
@@ -58,7 +63,7 @@ export class Founding {
   }
 
   private tryToFound(): FoundingOutcome | undefined {
-    if (!this.voterIds.includes(this.self.nodeId)) return undefined
+    if (!this.isEmpty || !this.voterIds.includes(this.self.nodeId)) return undefined
     const view = this.view()
     if (view.length !== this.voterIds.length) return undefined
     const agree = this.voterIds.every(

@@ -118,8 +118,9 @@ const COMMANDS: Record<string, (story: Story, args: string[]) => void> = {
   log: (story, [id]) => story.say(story.log(story.node(id))),
   /** founding <voters>: nodes with empty directories d1, d2 … that have not met. */
   founding: (story, [voters]) => story.openFounding(Number(voters)),
-  /** founder <node> <directory>: it starts with an empty directory. */
-  founder: (story, [id, directory]) => story.startFounder(Number(id), directory!),
+  /** founder <node> <directory> [damaged]: it starts with an empty directory, or has lost its Raft log alone. */
+  founder: (story, [id, directory, damaged]) =>
+    story.startFounder(Number(id), directory!, damaged === undefined),
   /** meetall: each tells each other one, in order. */
   meetall: (story) => story.meetAll(),
   /** meet <from> <to>: `from` tells `to` what it knows. */
@@ -242,9 +243,10 @@ class Story {
     this.founders = new Map()
   }
 
-  startFounder(id: number, directoryId: string): void {
+  startFounder(id: number, directoryId: string, isEmpty: boolean): void {
     const self = { nodeId: id, directoryId }
-    const founder: Founder = { self, founding: new Founding(self, this.founderIds), outcome: undefined }
+    const founding = new Founding(self, this.founderIds, isEmpty)
+    const founder: Founder = { self, founding, outcome: undefined }
     this.founders.set(id, founder)
     this.settle(founder, founder.founding.start())
   }
@@ -255,7 +257,7 @@ class Story {
     const { outcome } = teller
     if (outcome === undefined) {
       const view = teller.founding.view()
-      this.say(`${from} -> ${to} empty, sees ${votersText(view)}`)
+      this.say(`${from} -> ${to} ${view.length === 0 ? 'lost its log' : `empty, sees ${votersText(view)}`}`)
       if (hearer.outcome !== undefined) {
         this.meet(to, from)
         return

@@ -4,7 +4,7 @@ import { Founding, type FoundingOutcome } from '../../raft/founding.js'
 import type { Voter } from '../../raft/types.js'
 import type { FoundingMessage } from '../peer-message.js'
 
-/** Announces an empty directory until a cluster is founded or found. */
+/** Announces a directory without a Raft log until a cluster is founded or found. */
 export class FoundingDriver {
   private readonly founding: Founding
   private timer: Timer | undefined
@@ -13,12 +13,13 @@ export class FoundingDriver {
   constructor(
     private readonly self: Voter,
     private readonly voterIds: readonly NodeId[],
+    isEmpty: boolean,
     private readonly clock: Clock,
     private readonly intervalMs: number,
     private readonly send: (to: NodeId, message: FoundingMessage) => void,
     private readonly onOutcome: (outcome: FoundingOutcome) => void,
   ) {
-    this.founding = new Founding(self, voterIds)
+    this.founding = new Founding(self, voterIds, isEmpty)
   }
 
   start(): void {

@@ -17,6 +17,8 @@ export interface QuorumReactorOptions {
   readonly nodeId: NodeId
   /** Drawn once for each data directory. */
   readonly directoryId: Uuid
+  /** Of the cluster that this directory belongs to; undefined before the first. */
+  readonly clusterId: string | undefined
   /** `controller.quorum.voters`, this node among them. */
   readonly voters: readonly { readonly nodeId: NodeId; readonly host: string; readonly port: number }[]
   /** Static configuration, Kafka's keys: the controller's defaults. */

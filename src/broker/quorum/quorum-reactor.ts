@@ -117,7 +117,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       return {
         nodeId,
         directoryId,
-        clusterId: undefined,
+        clusterId: this.options.clusterId,
         role: 'founding',
         term: 0,
         leader: undefined,
@@ -258,10 +258,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
 
   private fail(error: Error): void {
     if (this.closed) return
-    this.logger.error(
-      { error: error.message },
-      'the Raft log cannot be written any more; this process must stop',
-    )
+    this.logger.error({ error: error.message }, 'the quorum cannot go on; this process must stop')
     this.close()
     this.options.fatal(error)
   }
@@ -285,13 +282,20 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       this.run(contents)
       return
     }
-    this.logger.info(
-      { directoryId: this.directoryId },
-      'this directory is empty: looking for the other voters',
-    )
+    const { clusterId } = this.options
+    const { directoryId } = this
+    if (clusterId === undefined) {
+      this.logger.info({ directoryId }, 'this directory is empty: looking for the other voters')
+    } else {
+      this.logger.error(
+        { directoryId, clusterId },
+        'this directory belongs to a cluster, but its Raft log is gone: waiting for a voter that knows the cluster',
+      )
+    }
     this.founding = new FoundingDriver(
       { nodeId, directoryId: this.directoryId },
       voters.map((voter) => voter.nodeId),
+      clusterId === undefined,
       this.options.clock,
       this.settings.foundingIntervalMs,
       (to, message) => this.peers!.send(to, 'controller', message),
@@ -302,6 +306,16 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
 
   private onFoundingOutcome(outcome: FoundingOutcome): void {
     const { clusterId } = outcome
+    const own = this.options.clusterId
+    if (own !== undefined && own !== clusterId) {
+      this.fail(
+        new Error(
+          `the data directory belongs to cluster ${own}, but the other voters are cluster ${clusterId}: ` +
+            `correct controller.quorum.voters or log.dirs`,
+        ),
+      )
+      return
+    }
     if (outcome.type === 'joinAsObserver') {
       this.logger.warn(
         { clusterId, directoryId: this.directoryId },

@@ -38,6 +38,8 @@ export class TestNode {
   disk: SimDisk
   store: SimStore
   directoryId: string
+  /** As `meta.properties` has it. */
+  clusterId: string | undefined
   process: SimProcess | undefined
   reactor: QuorumReactor | undefined
   image = new MutableImage()
@@ -69,6 +71,7 @@ export class TestNode {
     const reactor = new QuorumReactor({
       nodeId: id,
       directoryId: this.directoryId,
+      clusterId: this.clusterId,
       voters: cluster.ids.map((nodeId) => ({ nodeId, host: `host-${nodeId}`, port: 9093 })),
       properties: new Map(),
       clock: process.clock,
@@ -99,12 +102,14 @@ export class TestNode {
         onSnapshot: (records, index) => {
           this.snapshots++
           this.image = MutableImage.replay(records)
+          this.clusterId ??= this.image.clusterId || undefined
           this.appliedIndex = index
         },
         onCommitted: (records, index) => {
           for (const record of records) {
             this.image.apply(record)
             if (record.type === 'configRecord') cluster.noteCommitted(index, record.value ?? '')
+            if (record.type === 'clusterRecord') this.clusterId = record.clusterId
           }
           this.appliedIndex = index
         },
@@ -127,6 +132,7 @@ export class TestNode {
     this.disk.wipe()
     this.store.wipe()
     this.directoryId = directoryId
+    this.clusterId = undefined
   }
 
   register(incarnationId = `incarnation-${this.id}`): TestReply {

@@ -239,6 +239,38 @@ describe('a quorum of three', () => {
     expect(cluster.leader()).toBeUndefined()
   })
 
+  it.each([
+    ['two are wiped', 'wiped'],
+    ['all are damaged alike', 'damaged'],
+  ])('never founds anew with a directory that belongs to a cluster: its Raft log is damaged, and %s', (_, others) => {
+    const cluster = led(7)
+    for (const node of cluster.nodes) cluster.reply(node.register())
+    cluster.world.runFor(1000)
+    for (const node of cluster.nodes) {
+      node.kill()
+      if (node.id > 1 && others === 'wiped') node.wipe(`dir-${node.id}b`)
+      else node.store.powerCut(cluster.random, 1)
+    }
+    cluster.startAll()
+    cluster.world.runFor(20_000)
+    expect(cluster.node(1).quarantined).toHaveLength(1)
+    // An empty cluster would make strays of the records that node 1 still holds.
+    expect(cluster.nodes.map((node) => node.reactor!.status().role)).toEqual(Array(3).fill('founding'))
+  })
+
+  it('joins no other cluster than the one that its directory belongs to', () => {
+    const cluster = led(9)
+    const victim = cluster.nodes.find((node) => node !== cluster.leader())!
+    victim.kill()
+    victim.store.wipe()
+    victim.clusterId = 'another-cluster-id-000'
+    victim.start()
+    cluster.until(() => victim.fatal !== undefined)
+    expect(victim.fatal!.message).toMatch(
+      /belongs to cluster another-cluster-id-000, but the other voters are cluster .*: correct controller.quorum.voters or log.dirs/,
+    )
+  })
+
   it('stops where the store fails', () => {
     const cluster = led(8)
     const leader = cluster.leader()!
