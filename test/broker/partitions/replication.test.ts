@@ -148,7 +148,13 @@ describe('replication', () => {
     cluster.node(3).disk.faults.syncLatencyMs = () => slow.shift() ?? 1
     const moved = [TOPIC_ID, other].map(
       (topicId) =>
-        ({ type: 'partitionChangeRecord', topicId, partitionId: 0, leader: 1, isr: { nodes: [1, 3] } }) as const,
+        ({
+          type: 'partitionChangeRecord',
+          topicId,
+          partitionId: 0,
+          leader: 1,
+          isr: { nodes: [1, 3] },
+        }) as const,
     )
     cluster.commit(...moved)
     cluster.run(60)
