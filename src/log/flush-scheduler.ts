@@ -1,6 +1,6 @@
 import { assert } from '../lib/assert.js'
-import type { Clock } from '../ports/clock.js'
-import type { Disk, DiskError, DiskFile, SyncTarget } from '../ports/disk.js'
+import type { Clock, Timer } from '../ports/clock.js'
+import { type Disk, DiskError, type DiskFile, type SyncTarget } from '../ports/disk.js'
 
 /** One log's part in a sync: what it wrote up to now, and whom to tell. */
 export interface FlushJob {
@@ -18,11 +18,16 @@ export interface FlushJob {
 }
 
 export interface FlushSource {
-  /** What is to be synced now. Called in a turn of the scheduler, never while a job of this source is under way. */
+  /**
+   * What is to be synced now. Called in a turn of the scheduler, never while a job of this source is under way. Should
+   * it throw, nothing was begun; ENOSPC is tried again later.
+   */
   beginFlush(): FlushJob
   /** The directory is offline: whoever waits gets this error. */
   failFlush(error: Error): void
 }
+
+const FULL_DISK_RETRY_MS = 500
 
 /**
  * Group commit. Logs that were dirtied in one turn of the loop are synced together; one job a log and
@@ -34,6 +39,10 @@ export class FlushScheduler {
   private readonly busy = new Set<FlushSource>()
   private inFlight = 0
   private isScheduled = false
+  /** Met a full disk; queued again when the timer fires. */
+  private readonly waiting = new Set<FlushSource>()
+  private retry: Timer | null = null
+  private isStopping = false
   private failure: Error | null = null
 
   constructor(
@@ -45,8 +54,8 @@ export class FlushScheduler {
     assert(maxConcurrentSyncs > 0, 'at least one sync must be allowed')
   }
 
-  get isIdle(): boolean {
-    return this.inFlight === 0 && this.dirty.size === 0
+  get hasFailed(): boolean {
+    return this.failure !== null
   }
 
   /** Has the source flushed at the end of this turn, or as soon as its job under way has ended. */
@@ -57,6 +66,13 @@ export class FlushScheduler {
 
   forget(source: FlushSource): void {
     this.dirty.delete(source)
+    this.waiting.delete(source)
+  }
+
+  /** Nobody waits for space any more: what meets a full disk from now on fails. */
+  stopWaiting(): void {
+    this.isStopping = true
+    this.queueWaiting()
   }
 
   /** Nothing is synced any more. */
@@ -64,7 +80,21 @@ export class FlushScheduler {
     if (this.failure !== null) return
     this.failure = error
     this.onFailure(error)
+    this.queueWaiting()
     this.schedule()
+  }
+
+  private queueWaiting(): void {
+    this.retry?.cancel()
+    this.retry = null
+    for (const source of this.waiting) this.queue(source)
+    this.waiting.clear()
+  }
+
+  /** A full disk is no reason to give up: who waits for durability goes on waiting. */
+  private waitForSpace(source: FlushSource): void {
+    this.waiting.add(source)
+    this.retry ??= this.clock.after(FULL_DISK_RETRY_MS, () => this.queueWaiting())
   }
 
   private schedule(): void {
@@ -99,7 +129,12 @@ export class FlushScheduler {
       try {
         jobs.push(source.beginFlush())
       } catch (error) {
-        this.fail(error as Error)
+        const isFull = error instanceof DiskError && error.code === 'ENOSPC'
+        if (isFull && !this.isStopping) {
+          this.waitForSpace(source)
+          continue
+        }
+        if (!isFull) this.fail(error as Error)
         source.failFlush(error as Error)
         continue
       }

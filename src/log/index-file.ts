@@ -61,28 +61,31 @@ export class IndexFile {
     assert(entry.length === this.entryBytes, 'an entry of another size')
     this.pending.push(entry)
     if (this.pending.length < PENDING_LIMIT) return
-    try {
-      this.flush()
-    } catch (error) {
-      // The entries stay in memory, and the log's own writes meet the full disk next.
-      if (!(error instanceof DiskError && error.code === 'ENOSPC')) throw error
-    }
+    this.flush()
   }
 
-  /** Writes what waits. @throws DiskError */
+  /** Writes what waits. On a full disk it goes on waiting: the log's own writes meet the disk next. @throws DiskError */
   flush(): void {
     if (this.pending.length === 0) return
     const stored = this.count - this.pending.length
-    this.handles.get(this.path, true).write(stored * this.entryBytes, this.pending)
+    try {
+      this.handles.get(this.path, true).write(stored * this.entryBytes, this.pending)
+    } catch (error) {
+      if (error instanceof DiskError && error.code === 'ENOSPC') return
+      throw error
+    }
     this.storedCount = stored + this.pending.length
     this.pending = []
   }
 
+  /** Writes nothing, so that it works on a full disk as well. @throws DiskError */
   truncate(count: number): void {
-    this.flush()
-    if (count >= this.count && this.handles.get(this.path, true).size() === this.sizeInBytes) return
-    this.storedCount = Math.min(count, this.storedCount)
-    this.handles.get(this.path, true).truncate(this.storedCount * this.entryBytes)
+    const stored = this.count - this.pending.length
+    this.pending = this.pending.slice(0, Math.max(0, count - stored))
+    this.storedCount = Math.min(count, stored)
+    const file = this.handles.get(this.path, true)
+    const size = this.storedCount * this.entryBytes
+    if (file.size() > size) file.truncate(size)
   }
 
   /** All stored entries at once, for checks at start-up. */

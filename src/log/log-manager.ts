@@ -1,7 +1,7 @@
 import { assert } from '../lib/assert.js'
 import type { Offset, Uuid } from '../lib/ids.js'
 import type { Clock, Timer } from '../ports/clock.js'
-import { type Disk, DiskError } from '../ports/disk.js'
+import { type Disk, DiskError, type DiskFile } from '../ports/disk.js'
 import type { Logger } from '../ports/logger.js'
 import {
   encodeOffsetCheckpoint,
@@ -14,6 +14,7 @@ import {
   writeOffsetCheckpoint,
   writeWhole,
 } from './checkpoint-files.js'
+import { DiskSpace } from './disk-space.js'
 import { EpochCache } from './epoch-cache.js'
 import {
   asideDirectory,
@@ -38,6 +39,8 @@ export interface LogManagerConfig {
   tailCacheBytes: number
   /** File handles kept open, over all logs. */
   maxOpenFiles: number
+  /** Appends are refused while less is free on the disk: the Raft log lives there too. 0: no reserve. */
+  reservedBytes: number
   /** `log.retention.check.interval.ms`. */
   retentionCheckIntervalMs: number
   /** `replica.high.watermark.checkpoint.interval.ms`, for the start offsets and recovery points too. */
@@ -48,6 +51,7 @@ export const DEFAULT_LOG_MANAGER_CONFIG: LogManagerConfig = {
   maxConcurrentSyncs: 8,
   tailCacheBytes: 64 * 1024 * 1024,
   maxOpenFiles: 2048,
+  reservedBytes: 64 * 1024 * 1024,
   retentionCheckIntervalMs: 300_000,
   checkpointIntervalMs: 5_000,
 }
@@ -94,6 +98,7 @@ export interface OpenResult {
 const CLEAN_SHUTDOWN = '.kafka_cleanshutdown'
 /** Recovery points are synced so often, where nothing else did it. */
 const POINT_SYNC_MS = 1_000
+const SPACE_CHECK_MS = 1_000
 const SCRUB_INTERVAL_MS = 250
 const SCRUB_BYTES = 1024 * 1024
 
@@ -103,6 +108,7 @@ export class LogManager {
   private readonly points: RecoveryPoints
   private readonly flusher: FlushScheduler
   private readonly handles: HandleCache
+  private readonly space: DiskSpace
   private readonly logsByKey = new Map<string, PartitionLog>()
   private readonly setAsideLogs: QuarantinedLog[] = []
   private readonly damaged = new Map<PartitionLog, string>()
@@ -124,8 +130,14 @@ export class LogManager {
     this.flusher = new FlushScheduler(disk, clock, config.maxConcurrentSyncs, (error) =>
       this.goOffline(error),
     )
+    this.space = new DiskSpace(disk, config.reservedBytes, (isLow, freeBytes) => {
+      const fields = { freeBytes, reservedBytes: config.reservedBytes }
+      if (isLow) options.logger.error(fields, 'the disk is full up to its reserve: appends are refused')
+      else options.logger.info(fields, 'the disk has room again: appends are taken')
+    })
     this.context = {
       disk,
+      space: this.space,
       clock,
       handles: this.handles,
       tail: new TailCache(config.tailCacheBytes),
@@ -407,12 +419,17 @@ export class LogManager {
   /** Writes the checkpoints without holding up the loop. One round at a time. */
   private checkpoint(): void {
     if (this.isCheckpointing) return
-    this.isCheckpointing = true
     const { disk } = this.options
-    const rounds = this.checkpointRows().map(([path, rows]) => ({
-      path,
-      file: writeWhole(disk, `${path}.tmp`, encodeOffsetCheckpoint(rows)),
-    }))
+    const rounds: { path: string; file: DiskFile }[] = []
+    try {
+      for (const [path, rows] of this.checkpointRows()) {
+        rounds.push({ path, file: writeWhole(disk, `${path}.tmp`, encodeOffsetCheckpoint(rows)) })
+      }
+    } catch (error) {
+      for (const { file } of rounds) file.close()
+      throw error
+    }
+    this.isCheckpointing = true
     disk.sync(
       rounds.map(({ file }) => file),
       (error) => {
@@ -444,6 +461,7 @@ export class LogManager {
       clock.after(0, () => end(null))
       return
     }
+    this.flusher.stopWaiting()
     let waiting = 1
     let failure: Error | null = null
     const one = (error: Error | null): void => {
@@ -568,6 +586,7 @@ export class LogManager {
     const { config } = this.options
     this.every(config.retentionCheckIntervalMs, () => this.maintain())
     this.every(config.checkpointIntervalMs, () => this.checkpoint())
+    this.every(SPACE_CHECK_MS, () => this.space.check())
     this.every(POINT_SYNC_MS, () => this.syncPoints())
     this.every(SCRUB_INTERVAL_MS, () => this.scrub())
   }

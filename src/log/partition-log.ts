@@ -3,10 +3,11 @@ import type { LeaderEpoch, Offset, Uuid } from '../lib/ids.js'
 import type { Clock, Timer } from '../ports/clock.js'
 import { type Disk, DiskError, type DiskFile } from '../ports/disk.js'
 import { encodeEpochCheckpoint, writeWhole } from './checkpoint-files.js'
+import type { DiskSpace } from './disk-space.js'
 import type { EpochCache } from './epoch-cache.js'
 import { DELETED_SUFFIX, EPOCH_CHECKPOINT, PARTITION_METADATA } from './file-names.js'
 import type { FlushJob, FlushScheduler, FlushSource } from './flush-scheduler.js'
-import type { HandleCache } from './handle-cache.js'
+import type { HandleCache, PinnedFile } from './handle-cache.js'
 import { ProducerSnapshots } from './producer-snapshots.js'
 import type { RecoveredLog } from './recovery.js'
 import { removeSegment } from './recovery.js'
@@ -24,6 +25,7 @@ export interface LogContext {
   readonly tail: TailCache
   readonly flusher: FlushScheduler
   readonly points: RecoveryPoints
+  readonly space: DiskSpace
   /** The log is damaged: it will be set aside in an input of its own. */
   onDamaged(log: PartitionLog, reason: string): void
 }
@@ -54,6 +56,9 @@ export class PartitionLog implements ReplicaLog, FlushSource {
   private parentDirty = false
   private pointDirty = false
   private storedEpochVersion: number
+  /** As far as the disk must have the epochs: see `isSynced`. */
+  private promisedEpochVersion: number
+  private isFlushing = false
   private failure: Error | null = null
   private readonly deletions = new Set<Timer>()
 
@@ -75,6 +80,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     this.durableEnd = isNew ? this.endOffset : recovered.durableEndOffset
     for (const segment of this.segments) this.totalBytes += segment.sizeInBytes
     this.storedEpochVersion = isNew || recovered.epochsAreStored ? this.epochs.version : -1
+    this.promisedEpochVersion = this.storedEpochVersion
     this.tail = new LogTail(context.tail)
     this.snapshots = new ProducerSnapshots(context.disk, directory)
     // What recovery read may stand in the page cache alone.
@@ -115,6 +121,11 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     return this.config.fileDeleteDelayMs
   }
 
+  /** False while the disk is full up to its reserve: appends are refused, everything else goes on. */
+  get hasRoom(): boolean {
+    return !this.context.space.isLow
+  }
+
   get isClosed(): boolean {
     return this.failure !== null
   }
@@ -123,8 +134,27 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     return this.segments[this.segments.length - 1]!
   }
 
+  /** All of the batches or, where it throws, none. */
   append(batches: readonly AppendBatch[]): void {
     this.checkOpen()
+    const { endOffset, latestEpoch } = this
+    try {
+      this.guard(
+        () => this.context.space.take(batches.reduce((bytes, batch) => bytes + batch.bytes.length, 0)),
+        () => {},
+      )
+      this.appendOpen(batches)
+    } catch (error) {
+      if (this.endOffset > endOffset && this.failure === null && !this.context.flusher.hasFailed) {
+        this.truncateTo(endOffset)
+        // An epoch that begins where the log ended was known before.
+        if (latestEpoch > this.latestEpoch) this.epochs.assign(latestEpoch, endOffset)
+      }
+      throw error
+    }
+  }
+
+  private appendOpen(batches: readonly AppendBatch[]): void {
     let from = 0
     let bytes = 0
     let expected = this.endOffset
@@ -177,7 +207,10 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     for (const batch of batches) {
       const size = batch.bytes.length
       this.epochs.noteBatch(batch.leaderEpoch, batch.baseOffset)
-      active.noteBatch(batch, position, size, this.config.indexIntervalBytes)
+      this.guard(
+        () => active.noteBatch(batch, position, size, this.config.indexIntervalBytes),
+        () => {},
+      )
       position += size
       this.totalBytes += size
       this.endOffset = batch.lastOffset + 1
@@ -208,7 +241,10 @@ export class PartitionLog implements ReplicaLog, FlushSource {
   private finish(segment: Segment): void {
     segment.noteLargestTimestamp()
     for (const index of [segment.offsetIndex, segment.timeIndex]) {
-      index.flush()
+      this.guard(
+        () => index.flush(),
+        () => {},
+      )
       if (index.count > 0) this.dirtyFiles.add(index.path)
     }
   }
@@ -270,29 +306,39 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     return Math.max(0, low - 1)
   }
 
+  /**
+   * All that a promise rests on is on the disk. That a leader's epoch began may be missing there: its batches name
+   * it themselves, their sync takes the checkpoint with it, and an epoch without batches says nothing. So an election
+   * of many partitions costs no fsync.
+   */
+  get isSynced(): boolean {
+    return (
+      this.durableEnd === this.endOffset &&
+      this.dirtyFiles.size === 0 &&
+      !(this.isFlushing || this.directoryDirty || this.parentDirty || this.pointDirty) &&
+      this.epochs.version === this.promisedEpochVersion
+    )
+  }
+
   sync(durable: Durable): void {
     this.waiters.push(durable)
     this.context.flusher.queue(this)
   }
 
   beginFlush(): FlushJob {
-    const { handles, disk, points } = this.context
+    const { disk, points } = this.context
+    const { version } = this.epochs
+    const checkpoint = `${this.directory}/${EPOCH_CHECKPOINT}`
+    const { pinned, temporary } = this.openForFlush(version, checkpoint)
     const waiters = this.waiters
     this.waiters = []
     this.flushingEnd = this.endOffset
-    const pinned = [...this.dirtyFiles].map((path) => handles.pin(path))
     this.dirtyFiles.clear()
     // A lowered recovery point goes first: files are synced one after another.
     const files: DiskFile[] = this.pointDirty ? [points.syncTarget()] : []
     for (const pin of pinned) files.push(pin.file)
     const directories: string[] = []
-    const { version } = this.epochs
-    const checkpoint = `${this.directory}/${EPOCH_CHECKPOINT}`
-    let temporary: DiskFile | null = null
-    if (version !== this.storedEpochVersion) {
-      temporary = writeWhole(disk, `${checkpoint}.tmp`, encodeEpochCheckpoint(this.epochs.all))
-      files.push(temporary)
-    }
+    if (temporary !== null) files.push(temporary)
     if (this.directoryDirty) directories.push(this.directory)
     if (this.parentDirty) directories.push('')
     this.directoryDirty = false
@@ -312,14 +358,44 @@ export class PartitionLog implements ReplicaLog, FlushSource {
       done: (error) => {
         for (const pin of pinned) pin.release()
         temporary?.close()
+        let reported: Error | null = null
         if (error === null && this.failure === null) {
           this.storedEpochVersion = version
           this.durableEnd = Math.max(this.durableEnd, this.flushingEnd)
-          this.storePoint()
+          reported = this.storeReachedPoint()
         }
-        const reported = error ?? this.failure
+        reported ??= error ?? this.failure
         for (const waiter of waiters) waiter(reported, this.flushingEnd)
       },
+    }
+  }
+
+  /** Leaves nothing open where it throws. */
+  private openForFlush(
+    version: number,
+    checkpoint: string,
+  ): { pinned: PinnedFile[]; temporary: DiskFile | null } {
+    const { handles, disk } = this.context
+    const pinned: PinnedFile[] = []
+    try {
+      for (const path of this.dirtyFiles) pinned.push(handles.pin(path))
+      if (version === this.storedEpochVersion) return { pinned, temporary: null }
+      const bytes = encodeEpochCheckpoint(this.epochs.all)
+      return { pinned, temporary: writeWhole(disk, `${checkpoint}.tmp`, bytes) }
+    } catch (error) {
+      for (const pin of pinned) pin.release()
+      throw error
+    }
+  }
+
+  /** What was made durable but cannot be told to a start to come is not reported: the directory is offline then. */
+  private storeReachedPoint(): Error | null {
+    try {
+      this.storePoint()
+      return null
+    } catch (error) {
+      this.context.flusher.fail(error as Error)
+      return error as Error
     }
   }
 
@@ -472,7 +548,11 @@ export class PartitionLog implements ReplicaLog, FlushSource {
   }
 
   assignEpochStart(epoch: LeaderEpoch, startOffset: Offset): void {
+    assert(startOffset === this.endOffset, 'an epoch starts at the end of the log')
+    const wasPromised = this.epochs.version === this.promisedEpochVersion
     this.epochs.assign(epoch, startOffset)
+    // At the log's end it can only take the place of epochs that hold nothing.
+    if (wasPromised) this.promisedEpochVersion = this.epochs.version
   }
 
   endOffsetForEpoch(epoch: LeaderEpoch): { epoch: LeaderEpoch; endOffset: Offset } {
@@ -545,11 +625,20 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     return this.detectDamage(() => {
       const age = nowWallMs - this.active.firstTimestampMs
       if (this.active.sizeInBytes > 0 && this.active.firstTimestampMs >= 0 && age > config.segmentMs) {
-        this.roll()
+        this.rollIfRoom()
       }
       if (!config.cleanupPolicy.includes('delete')) return this.deleteOldest(() => true)
       return this.retain(nowWallMs, Math.min(highWatermark, this.endOffset))
     })
+  }
+
+  /** A full disk must not keep retention from making room. */
+  private rollIfRoom(): void {
+    try {
+      this.roll()
+    } catch (error) {
+      if (!(error instanceof DiskError) || error.code !== 'ENOSPC') throw error
+    }
   }
 
   private retain(nowWallMs: number, limit: Offset): number {
@@ -559,7 +648,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
       return retentionMs >= 0 && newest >= 0 && nowWallMs - newest > retentionMs
     }
     if (this.endOffset <= limit && this.active.sizeInBytes > 0 && this.segments.every(expired)) {
-      this.roll()
+      this.rollIfRoom()
     }
     let excess = retentionBytes < 0 ? 0 : this.totalBytes - retentionBytes
     let start = this.startOffset
@@ -630,6 +719,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
         this.context.flusher.fail(error)
         throw error
       }
+      if (error.code === 'ENOSPC') this.context.space.noteFull()
       try {
         undo()
       } catch (undoError) {
@@ -643,6 +733,9 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     try {
       return action()
     } catch (error) {
+      // A sector that cannot be read costs this log alone, unless setting it aside fails as well.
+      const isUnreadable = error instanceof DiskError && error.code === 'EIO' && this.failure === null
+      if (isUnreadable) this.context.onDamaged(this, error.message)
       if (!(error instanceof LogDamage)) throw error
       this.context.onDamaged(this, error.message)
       throw new DiskError('EOTHER', this.directory, error.message)

@@ -1,5 +1,5 @@
 import type { Offset } from '../lib/ids.js'
-import type { Disk } from '../ports/disk.js'
+import { type Disk, DiskError } from '../ports/disk.js'
 import { crc32c } from '../wire/crc32c.js'
 import { readWhole, writeWhole } from './checkpoint-files.js'
 import { parseSegmentFile, segmentFile } from './file-names.js'
@@ -17,11 +17,18 @@ export class ProducerSnapshots {
     private readonly directory: string,
   ) {}
 
+  /** Does without on a full disk. @throws DiskError */
   write(offset: Offset, bytes: Uint8Array): void {
     const path = `${this.directory}/${segmentFile(offset, '.snapshot')}`
     const crc = new Uint8Array(4)
     new DataView(crc.buffer).setUint32(0, crc32c(bytes))
-    writeWhole(this.disk, path, Buffer.concat([bytes, crc])).close()
+    try {
+      writeWhole(this.disk, path, Buffer.concat([bytes, crc])).close()
+    } catch (error) {
+      if (!(error instanceof DiskError && error.code === 'ENOSPC')) throw error
+      if (this.disk.exists(path)) this.disk.unlink(path)
+      return
+    }
     for (const old of this.offsets().slice(0, -KEPT)) this.remove(old)
   }
 

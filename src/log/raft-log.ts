@@ -2,7 +2,7 @@ import { assert } from '../lib/assert.js'
 import type { LogIndex } from '../lib/ids.js'
 import type { Clock } from '../ports/clock.js'
 import { type Disk, DiskError } from '../ports/disk.js'
-import type { OrderedStore, StoreEntry, StoreOperation } from '../ports/ordered-store.js'
+import { type OrderedStore, type StoreEntry, StoreError, type StoreOperation } from '../ports/ordered-store.js'
 import type { Entry, HardState, Snapshot } from '../raft/types.js'
 import { crc32c } from '../wire/crc32c.js'
 import {
@@ -87,7 +87,8 @@ export class RaftLog {
   static open(options: RaftLogOptions, done: (opening: RaftLogOpening) => void): void {
     options.store.scan({ gte: Uint8Array.of(0), lt: Uint8Array.of(0xff) }, (error, found) => {
       if (error !== null) {
-        done({ type: 'failed', error })
+        const isDamaged = error instanceof StoreError && error.isDamaged
+        done(isDamaged ? { type: 'quarantined', reason: error.message } : { type: 'failed', error })
         return
       }
       done(RaftLog.judge(options, found))
@@ -96,6 +97,10 @@ export class RaftLog {
 
   private static judge(options: RaftLogOptions, found: readonly StoreEntry[]): RaftLogOpening {
     const { disk, directory } = options
+    // Slots that were made now would vouch for a store that they never saw.
+    if (found.length > 0 && !VoteSlots.exist(disk, directory)) {
+      return { type: 'quarantined', reason: 'the vote slots are missing' }
+    }
     let opening: SlotsOpening
     try {
       opening = VoteSlots.open(disk, directory)
@@ -104,12 +109,6 @@ export class RaftLog {
       throw error
     }
     if (opening.type === 'damaged') return { type: 'quarantined', reason: opening.reason }
-    if (opening.created && found.length > 0) {
-      opening.slots.close()
-      // They would vouch for a store that they never saw.
-      disk.removeTree(directory)
-      return { type: 'quarantined', reason: 'the vote slots are missing' }
-    }
     const recovered = recover(found, opening.newest)
     if (typeof recovered === 'string') {
       opening.slots.close()

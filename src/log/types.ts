@@ -28,6 +28,8 @@ export interface ReplicaLog {
 
   /** Queues the log for the next group commit; `durable` is called once with the end offset that it made durable. */
   sync(durable: (error: Error | null, endOffset: Offset) => void): void
+  /** A sync now would make nothing durable that a promise rests on. */
+  readonly isSynced: boolean
 
   /** Drops everything at or above `offset`, indexes and epochs with it; durable before the next `sync` reports. */
   truncateTo(offset: Offset): void

@@ -11,7 +11,7 @@ export interface SlotState {
 }
 
 export type SlotsOpening =
-  | { type: 'open'; slots: VoteSlots; newest: SlotState; created: boolean }
+  | { type: 'open'; slots: VoteSlots; newest: SlotState }
   | { type: 'damaged'; reason: string }
 
 const FILES = ['vote-0', 'vote-1'] as const
@@ -32,11 +32,15 @@ export class VoteSlots {
     private sequence: number,
   ) {}
 
+  /** At least one of them. */
+  static exist(disk: Disk, directory: string): boolean {
+    return FILES.some((name) => disk.exists(`${directory}/${name}`))
+  }
+
   /** Makes both where neither exists, durably. @throws DiskError */
   static open(disk: Disk, directory: string): SlotsOpening {
     const paths = FILES.map((name) => `${directory}/${name}`)
-    const existing = paths.filter((path) => disk.exists(path))
-    if (existing.length === 0) return VoteSlots.create(disk, directory, paths)
+    if (!VoteSlots.exist(disk, directory)) return VoteSlots.create(disk, directory, paths)
     const damaged: string[] = []
     let newest: { sequence: number; state: SlotState } | undefined
     const files = paths.map((path) => disk.open(path, { create: true }))
@@ -51,7 +55,7 @@ export class VoteSlots {
     }
     // The other slot is written next: a torn one is renewed first.
     const slots = new VoteSlots(disk, files, newest.sequence)
-    return { type: 'open', slots, newest: newest.state, created: false }
+    return { type: 'open', slots, newest: newest.state }
   }
 
   private static create(disk: Disk, directory: string, paths: readonly string[]): SlotsOpening {
@@ -61,7 +65,7 @@ export class VoteSlots {
     for (const [i, file] of files.entries()) file.write(0, [encodeSlot(i, state)])
     const parent = directory.slice(0, Math.max(0, directory.lastIndexOf('/')))
     disk.syncNow([...files, { directory }, { directory: parent }])
-    return { type: 'open', slots: new VoteSlots(disk, files, 1), newest: state, created: true }
+    return { type: 'open', slots: new VoteSlots(disk, files, 1), newest: state }
   }
 
   /**

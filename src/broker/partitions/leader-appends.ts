@@ -116,6 +116,12 @@ export class LeaderAppends {
         message: `leader epoch ${options.expectedLeaderEpoch} is over: it is ${state.leaderEpoch} now`,
       }
     }
+    if (!partition.log.hasRoom) {
+      return {
+        errorCode: ErrorCode.KAFKA_STORAGE_ERROR,
+        message: 'the disk is full: try again when it has room',
+      }
+    }
     if (options.requiredAcks === -1 && !state.hasEnoughInSync) {
       return {
         errorCode: ErrorCode.NOT_ENOUGH_REPLICAS,

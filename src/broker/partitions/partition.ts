@@ -116,8 +116,8 @@ export class Partition {
     })
     this.roleValue = { type: 'leader', leaderEpoch: image.leaderEpoch, state }
     this.onLocalProgress()
-    // The epoch's start, and a truncation by which it came to lead, must not be undone by a power cut.
-    if (this.flushesBeforeAck) this.sync()
+    // A truncation by which it came to lead must not be undone by a power cut, nor is what was fetched promised yet.
+    if (this.flushesBeforeAck && !log.isSynced) this.sync()
     this.wakeAllReads()
     return true
   }
@@ -216,6 +216,7 @@ export class Partition {
     if (role.type !== 'follower' || role.leaderEpoch !== leaderEpoch) return { type: 'stale' }
     if (this.log.logEndOffset !== fetchOffset) return { type: 'stale' }
     let parsed: FetchedBatches = { batches: [], headers: [], fault: null }
+    if (records.length > 0 && !this.log.hasRoom) return { type: 'refused', reason: 'the disk is full' }
     if (records.length > 0) parsed = parseFetched(records, fetchOffset, leaderEpoch)
     try {
       if (parsed.batches.length > 0) {
@@ -285,7 +286,7 @@ export class Partition {
 
   /** `ready` when what was appended or cut is durable; at once where acknowledgements do not wait for the disk. */
   syncFollower(ready: () => void): void {
-    if (!this.flushesBeforeAck) {
+    if (!this.flushesBeforeAck || this.log.isSynced) {
       ready()
       return
     }
