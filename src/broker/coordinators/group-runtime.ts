@@ -16,7 +16,7 @@ import type {
   SyncReply,
   SyncRequest,
 } from '../../coordinator/group/types.js'
-import { NO_NODE, type NodeId } from '../../lib/ids.js'
+import { NO_NODE, type NodeId, type Uuid, ZERO_UUID } from '../../lib/ids.js'
 import type { Timer } from '../../ports/clock.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { LeadershipEvent } from '../partitions/types.js'
@@ -221,7 +221,12 @@ export class GroupCoordinatorRuntime {
 
   fetchOffsets(request: OffsetFetchRequest, done: (reply: OffsetFetchReply) => void): void {
     const refuse = (errorCode: number): void => done({ errorCode, topics: [] })
-    this.withReadableShard(request.groupId, refuse, (shard) => done(shard.groups.fetchOffsets(request)))
+    const { topicsByName } = this.services.metadata.image
+    const isCurrent = (topic: string, topicId: Uuid): boolean =>
+      topicId === ZERO_UUID || (topicsByName.get(topic)?.id ?? topicId) === topicId
+    this.withReadableShard(request.groupId, refuse, (shard) =>
+      done(shard.groups.fetchOffsets(request, isCurrent)),
+    )
   }
 
   describeGroup(groupId: string, done: (reply: GroupDescription) => void): void {

@@ -5,7 +5,14 @@ import { GroupContext } from './context.js'
 import type { GroupEffect, GroupInput, GroupSettings, GroupTimer } from './effects.js'
 import { join, onPendingMemberTimer } from './join.js'
 import { heartbeat, leave, sync } from './membership.js'
-import { commitOffsets, deleteGroup, expireOffsets, fetchOffsets, forgetTopics } from './offsets.js'
+import {
+  commitOffsets,
+  deleteGroup,
+  expireOffsets,
+  fetchOffsets,
+  forgetTopics,
+  type IsCurrentTopic,
+} from './offsets.js'
 import { onJoinTimer, onSessionTimer, onSyncTimer } from './rebalance.js'
 import type { GroupRecord } from './records.js'
 import type { GroupDescription, GroupListing, OffsetFetchReply, OffsetFetchRequest } from './types.js'
@@ -129,8 +136,8 @@ export class GroupShard {
     }
   }
 
-  fetchOffsets(request: OffsetFetchRequest): OffsetFetchReply {
-    return fetchOffsets(this.ctx, request)
+  fetchOffsets(request: OffsetFetchRequest, isCurrent: IsCurrentTopic = () => true): OffsetFetchReply {
+    return fetchOffsets(this.ctx, request, isCurrent)
   }
 
   /** Metadata and assignments are shown of a Stable group alone, as Kafka does. */

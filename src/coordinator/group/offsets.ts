@@ -1,3 +1,4 @@
+import type { Uuid } from '../../lib/ids.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { ClassicGroup } from './classic-group.js'
 import type { GroupContext } from './context.js'
@@ -95,19 +96,28 @@ function checkCommit(ctx: GroupContext, request: OffsetCommitRequest): number {
   return ErrorCode.NONE
 }
 
-/** OffsetFetch, of what is committed and nothing else. */
-export function fetchOffsets(ctx: GroupContext, request: OffsetFetchRequest): OffsetFetchReply {
+/** Is this id still the topic's? False: the topic was made anew under the old name. */
+export type IsCurrentTopic = (topic: string, topicId: Uuid) => boolean
+
+/**
+ * OffsetFetch, of what is committed and nothing else. What was committed for another topic of that name counts as
+ * missing: its tombstone may be on its way, or was never written, where nobody led the shard when the topic went.
+ */
+export function fetchOffsets(
+  ctx: GroupContext,
+  request: OffsetFetchRequest,
+  isCurrent: IsCurrentTopic,
+): OffsetFetchReply {
   const { groupId } = request
   const stored = ctx.committed.offsets(groupId)
-  const wanted =
-    request.topics ??
-    [...(stored ?? [])].map(([name, partitions]) => ({ name, partitionIndexes: [...partitions.keys()] }))
+  const wanted = request.topics ?? storedTopics(stored, isCurrent)
   return {
     errorCode: ErrorCode.NONE,
     topics: wanted.map(({ name, partitionIndexes }) => ({
       name,
       partitions: partitionIndexes.map((partitionIndex) => {
-        const found = stored?.get(name)?.get(partitionIndex)
+        const committed = stored?.get(name)?.get(partitionIndex)
+        const found = committed !== undefined && isCurrent(name, committed.topicId) ? committed : undefined
         return {
           partitionIndex,
           offset: found?.offset ?? -1,
@@ -117,6 +127,19 @@ export function fetchOffsets(ctx: GroupContext, request: OffsetFetchRequest): Of
       }),
     })),
   }
+}
+
+function storedTopics(
+  stored: ReadonlyMap<string, ReadonlyMap<number, CommittedOffset>> | undefined,
+  isCurrent: IsCurrentTopic,
+): { name: string; partitionIndexes: number[] }[] {
+  const topics = []
+  for (const [name, partitions] of stored ?? []) {
+    const partitionIndexes = []
+    for (const [index, { topicId }] of partitions) if (isCurrent(name, topicId)) partitionIndexes.push(index)
+    if (partitionIndexes.length > 0) topics.push({ name, partitionIndexes })
+  }
+  return topics
 }
 
 /** DeleteGroups: of an empty group, with all of its offsets. */

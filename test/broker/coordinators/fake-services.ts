@@ -181,6 +181,8 @@ export class FakeNode {
   readonly commands: ControllerCommand[] = []
   hasTopic = true
   hasQuorum = true
+  /** Other topics: name -> id. */
+  readonly topics = new Map<string, string>()
   private onChange: (change: MetadataChange) => void = () => {}
 
   readonly services: CoordinatorServices = {
@@ -212,7 +214,13 @@ export class FakeNode {
     const endpoints = [{ name: 'CLIENT', host: 'kogge', port: 9092, securityProtocol: 'PLAINTEXT' }]
     return {
       brokers: new Map([[NODE, { id: NODE, fenced: false, endpoints }]]),
-      topicsByName: { get: (name: string) => (this.hasTopic && name === topic.name ? topic : undefined) },
+      topicsByName: {
+        get: (name: string) => {
+          const id = this.topics.get(name)
+          if (id !== undefined) return { name, id, partitions: [] }
+          return this.hasTopic && name === topic.name ? topic : undefined
+        },
+      },
     }
   }
 }

@@ -28,7 +28,7 @@ class World {
   }
 
   /** The error of a commit to t-0; null while it waits. */
-  commit(offset: number, groupId = 'g'): { errorCode: number | null } {
+  commit(offset: number, groupId = 'g', topicId = ZERO_UUID): { errorCode: number | null } {
     const outcome: { errorCode: number | null } = { errorCode: null }
     const partitions = [{ partitionIndex: 0, offset, leaderEpoch: -1, metadata: '' }]
     this.runtime.commitOffsets(
@@ -39,7 +39,7 @@ class World {
         generationId: -1,
         retentionTimeMs: null,
         groupIdNotFoundSupported: true,
-        topics: [{ name: 't', topicId: ZERO_UUID, partitions }],
+        topics: [{ name: 't', topicId, partitions }],
       },
       (reply) => {
         outcome.errorCode = reply.topics[0]!.partitions[0]!.errorCode
@@ -352,6 +352,22 @@ describe('while it leads', () => {
     world.node.deleteTopic('t')
     world.run()
     expect(world.fetch()).toBe(-1)
+  })
+
+  it('a topic made anew inherits no offset from its namesake, though nobody led the shard when that was deleted', () => {
+    const world = World.loaded()
+    world.commit(5, 'g', 'T2xkVG9waWNPbGRUb3BpYw')
+    world.run()
+    expect(world.fetch()).toBe(5)
+    world.partition.resign()
+    world.node.deleteTopic('t')
+    world.node.topics.set('t', 'TmV3VG9waWNOZXdUb3BpYw')
+    world.partition.elect()
+    world.run()
+    expect(world.fetch()).toBe(-1)
+    world.commit(1, 'g', 'TmV3VG9waWNOZXdUb3BpYw')
+    world.run()
+    expect(world.fetch()).toBe(1)
   })
 
   it('lists and deletes', () => {
