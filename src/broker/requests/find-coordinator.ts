@@ -10,14 +10,16 @@ import type { BrokerServices } from '../services.js'
 import { holdWhileSuspect } from './suspect-hold.js'
 
 const GROUP = 0
+const TRANSACTION = 1
 
 /**
  * FindCoordinator v0-6. Makes `__consumer_offsets` where it is missing, and answers COORDINATOR_NOT_AVAILABLE until
  * the group's partition has a leader. v4+ several keys. An answer that names a node whose connection has just broken is
  * held as Metadata's are.
  *
- * Deviations: key types 1 (transaction) and 2 (share group) have no coordinator here and answer INVALID_REQUEST,
- * which clients do not try again.
+ * Deviations: there are no transactions. Key type 1 is answered with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, as
+ * InitProducerId is: librdkafka tries anything else again until its time is over. Key type 2 (share groups) is
+ * INVALID_REQUEST.
  */
 export function findCoordinatorHandler(
   services: BrokerServices,
@@ -44,9 +46,10 @@ export function findCoordinatorHandler(
 }
 
 function notCoordinated(keyType: number): FoundCoordinator {
-  const kinds: Record<number, string> = { 1: 'transactions', 2: 'share groups' }
+  const kinds: Record<number, string> = { [TRANSACTION]: 'transactions', 2: 'share groups' }
   return {
-    errorCode: ErrorCode.INVALID_REQUEST,
+    errorCode:
+      keyType === TRANSACTION ? ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED : ErrorCode.INVALID_REQUEST,
     errorMessage: `this cluster coordinates consumer groups, not ${kinds[keyType] ?? `key type ${keyType}`}`,
     nodeId: -1,
     host: '',

@@ -197,8 +197,15 @@ describe('the group requests in every version', () => {
         version >= 4 ? answer.coordinators.map((each: typeof found) => each.nodeId) : answer.nodeId,
       ).toEqual(version >= 4 ? [2, 2] : 2)
       if (version === 0) continue
-      const refused = ask(handler, version, { ...asked, keyType: 1 })
-      expect((version >= 4 ? refused.coordinators[0] : refused).errorCode).toBe(ErrorCode.INVALID_REQUEST)
+      const refusal = (keyType: number) => {
+        const refused = ask(handler, version, { ...asked, keyType })
+        return version >= 4 ? refused.coordinators[0] : refused
+      }
+      expect(refusal(1)).toMatchObject({
+        errorCode: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        errorMessage: 'this cluster coordinates consumer groups, not transactions',
+      })
+      expect(refusal(2).errorCode).toBe(ErrorCode.INVALID_REQUEST)
     }
   })
 
