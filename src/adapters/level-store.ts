@@ -1,5 +1,10 @@
 import { Level } from 'level'
-import type { OrderedStore, StoreEntry, StoreOperation } from '../ports/ordered-store.js'
+import {
+  type OrderedStore,
+  type StoreEntry,
+  StoreError,
+  type StoreOperation,
+} from '../ports/ordered-store.js'
 
 type Binary = Level<Uint8Array, Uint8Array>
 
@@ -10,6 +15,7 @@ export class LevelStore implements OrderedStore {
   /**
    * Opens the store at `path`. `createIfMissing` only at the first boot: afterwards a missing store is damage, never an
    * empty one.
+   * `done` gets a StoreError.
    */
   static open(
     path: string,
@@ -20,7 +26,7 @@ export class LevelStore implements OrderedStore {
     // `errorIfExists` stays off: a first boot that was cut short goes on with what it left.
     db.open({ createIfMissing: options.createIfMissing }).then(
       () => later(() => done(null, new LevelStore(db))),
-      (error: Error) => later(() => done(describe(path, error), null)),
+      (error: Error) => later(() => done(storeError(`the store ${path} cannot be opened`, error), null)),
     )
   }
 
@@ -40,7 +46,7 @@ export class LevelStore implements OrderedStore {
           const entries = pairs.map(([key, value]) => ({ key, value }))
           later(() => done(null, entries))
         },
-        (error: Error) => later(() => done(error, [])),
+        (error: Error) => later(() => done(storeError('the store cannot be read', error), [])),
       )
   }
 
@@ -61,7 +67,14 @@ function later(input: () => void): void {
   process.nextTick(input)
 }
 
-function describe(path: string, error: Error): Error {
-  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : ''
-  return new Error(`the store ${path} cannot be opened: ${error.message}${cause}`, { cause: error })
+function storeError(what: string, error: Error): StoreError {
+  const root = error.cause instanceof Error ? error.cause : error
+  const cause = root === error ? '' : `: ${root.message}`
+  return new StoreError(isDamage(root), `${what}: ${error.message}${cause}`, { cause: error })
+}
+
+/** LevelDB tells its own damage from the system's errors by code; a file that is not there has none of its own. */
+function isDamage(error: Error): boolean {
+  if ((error as { code?: unknown }).code === 'LEVEL_CORRUPTION') return true
+  return /does not exist \(create_if_missing is false\)|No such file or directory/.test(error.message)
 }

@@ -3,6 +3,7 @@ import { KoggeNode } from '../broker/broker.js'
 import type { ListenerConfig, NodeConfig } from '../broker/node-config.js'
 import type { PeerMessage } from '../broker/peer-message.js'
 import { DiskError } from '../ports/disk.js'
+import { StoreError } from '../ports/ordered-store.js'
 import type { PeerHandler, PeerTransport } from '../ports/peers.js'
 import { loadCompression } from './compression.js'
 import { FileDisk } from './file-disk.js'
@@ -206,6 +207,7 @@ function openDisk(logDir: string): FileDisk {
 /** What an owner can mend reads as a sentence; anything else keeps its stack. */
 function asStartError(error: unknown): unknown {
   if (error instanceof StartError) return error
+  if (error instanceof StoreError) return new StartError(`The Raft log cannot be used: ${error.message}`)
   if (error instanceof DiskError) return new StartError(`The data directory cannot be used: ${error.message}`)
   if (
     error instanceof Error &&

@@ -15,7 +15,7 @@ import type { Compression } from '../ports/compression.js'
 import type { Disk } from '../ports/disk.js'
 import type { Logger } from '../ports/logger.js'
 import type { Dialer, Listener } from '../ports/network.js'
-import type { OrderedStore } from '../ports/ordered-store.js'
+import { type OrderedStore, StoreError } from '../ports/ordered-store.js'
 import type { PeerHandler, PeerTransport } from '../ports/peers.js'
 import type { Random } from '../ports/random.js'
 import type { RecordCodec } from '../ports/record-codec.js'
@@ -45,7 +45,10 @@ export interface NodePorts {
   readonly listener: Listener
   readonly compression: Compression
   readonly recordCodec: RecordCodec<readonly MetadataRecord[]>
-  /** Opens the ordered store in a directory of the disk; without `createIfMissing` a missing one is an error. */
+  /**
+   * Opens the ordered store in a directory of the disk; without `createIfMissing` a missing one is damage. An error
+   * that is no StoreError with `isDamaged` ends the start and leaves everything as it is.
+   */
   openStore(
     directory: string,
     options: { createIfMissing: boolean },
@@ -236,12 +239,9 @@ export class KoggeNode {
     const createIfMissing = this.meta.clusterId === undefined
     this.ports.openStore(RAFT_DIRECTORY, { createIfMissing }, (error, store) => {
       if (store !== null) this.startQuorum(store, started)
-      else if (createIfMissing) started(error)
-      else {
-        this.quarantineRaftLog(error?.message ?? 'it cannot be opened', (fresh) =>
-          this.startQuorum(fresh.store, started),
-        )
-      }
+      else if (error instanceof StoreError && error.isDamaged) {
+        this.quarantineRaftLog(error.message, (fresh) => this.startQuorum(fresh.store, started))
+      } else started(error)
     })
   }
 
@@ -323,11 +323,12 @@ export class KoggeNode {
     const { disk, logger, random } = this.ports
     logger.error({ component: 'quorum' }, `the Raft log is quarantined: ${reason}`)
     const reopen = (): void => {
+      // The new identity first: whatever is found here after a crash in between is nobody's vote.
+      this.updateMeta({ directoryId: randomUuid(random) })
       const aside = `${RAFT_DIRECTORY}-quarantined-${this.ports.clock.wallMs()}`
       disk.rename(RAFT_DIRECTORY, aside)
       disk.mkdir(RAFT_DIRECTORY)
       disk.syncNow([{ directory: '' }])
-      this.updateMeta({ directoryId: randomUuid(random) })
       this.ports.openStore(RAFT_DIRECTORY, { createIfMissing: true }, (error, store) => {
         if (store === null) return this.fail(error ?? new Error('the Raft store cannot be opened'))
         this.store = store

@@ -2,7 +2,12 @@ import { assert } from '../lib/assert.js'
 import type { LogIndex } from '../lib/ids.js'
 import type { Clock } from '../ports/clock.js'
 import { type Disk, DiskError } from '../ports/disk.js'
-import { type OrderedStore, type StoreEntry, StoreError, type StoreOperation } from '../ports/ordered-store.js'
+import {
+  type OrderedStore,
+  type StoreEntry,
+  StoreError,
+  type StoreOperation,
+} from '../ports/ordered-store.js'
 import type { Entry, HardState, Snapshot } from '../raft/types.js'
 import { crc32c } from '../wire/crc32c.js'
 import {

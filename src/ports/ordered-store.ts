@@ -13,6 +13,21 @@ export interface OrderedStore {
   close(done: (error: Error | null) => void): void
 }
 
+/**
+ * A store that cannot be opened or read. `isDamaged`: its own files are missing or fail their checks. Else nothing is
+ * known of them (no space, no file handles, no permission, another process), and they must stay where they are.
+ */
+export class StoreError extends Error {
+  override name = 'StoreError'
+  constructor(
+    readonly isDamaged: boolean,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options)
+  }
+}
+
 export interface StoreEntry {
   readonly key: Uint8Array
   readonly value: Uint8Array
