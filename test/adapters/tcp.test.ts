@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import net from 'node:net'
+import { describe, expect, it, vi } from 'vitest'
 import { Tcp } from '../../src/adapters/tcp.js'
 import type { Address, ByteStream, DialError } from '../../src/ports/network.js'
 
@@ -46,6 +47,26 @@ describe('Tcp', () => {
     expect(clientClosed).toBeNull()
     expect(await closed).toBeNull()
     expect(Buffer.concat(received).toString()).toBe('one two three')
+    server.close()
+  })
+
+  it('dials without Nagle’s algorithm, which holds back a second small request for 40 ms', async () => {
+    const noDelay = vi.spyOn(net.Socket.prototype, 'setNoDelay')
+    const tcp = new Tcp()
+    const server = await listen(tcp, () => ({ onData() {}, onClose() {} }))
+    await new Promise<void>((resolve, reject) => {
+      tcp.dial(
+        server.bound,
+        1000,
+        (stream) => {
+          queueMicrotask(() => stream.end())
+          return { onData() {}, onClose: () => resolve() }
+        },
+        reject,
+      )
+    })
+    expect(noDelay).toHaveBeenCalledWith(true)
+    noDelay.mockRestore()
     server.close()
   })
 
