@@ -330,6 +330,7 @@ export class PartitionLog implements ReplicaLog, FlushSource {
     const { version } = this.epochs
     const checkpoint = `${this.directory}/${EPOCH_CHECKPOINT}`
     const { pinned, temporary } = this.openForFlush(version, checkpoint)
+    this.isFlushing = true
     const waiters = this.waiters
     this.waiters = []
     this.flushingEnd = this.endOffset
@@ -358,9 +359,11 @@ export class PartitionLog implements ReplicaLog, FlushSource {
       done: (error) => {
         for (const pin of pinned) pin.release()
         temporary?.close()
+        this.isFlushing = false
         let reported: Error | null = null
         if (error === null && this.failure === null) {
           this.storedEpochVersion = version
+          this.promisedEpochVersion = Math.max(this.promisedEpochVersion, version)
           this.durableEnd = Math.max(this.durableEnd, this.flushingEnd)
           reported = this.storeReachedPoint()
         }
