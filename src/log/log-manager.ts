@@ -151,6 +151,11 @@ export class LogManager {
     return this.setAsideLogs
   }
 
+  /** False while the disk is full up to its reserve: logs refuse appends, and new ones need not be tried. */
+  get hasRoom(): boolean {
+    return !this.space.isLow
+  }
+
   get isOffline(): boolean {
     return this.state === 'offline'
   }
@@ -552,7 +557,9 @@ export class LogManager {
   }
 
   private failOn(error: unknown): void {
-    if (error instanceof DiskError && error.code === 'EIO') this.flusher.fail(error)
+    if (!(error instanceof DiskError)) return
+    if (error.code === 'EIO') this.flusher.fail(error)
+    if (error.code === 'ENOSPC') this.space.noteFull()
   }
 
   private checkOnline(): void {

@@ -46,6 +46,8 @@ export class PartitionManager {
   /** Leaderships that the listeners were told of. */
   private readonly announced = new Map<Partition, LeaderEpoch>()
   private isRegistered = false
+  /** Topics with a log that met a full disk when it was to be made. */
+  private readonly withoutRoom = new Set<Uuid>()
   private straysRemoved = false
   private isClosed = false
   private timer: Timer
@@ -269,6 +271,11 @@ export class PartitionManager {
     for (const partition of this.announced.keys()) partition.checkIsr()
     // One that was out of the ISR already sees no change of the image that would end its quarantine.
     if (this.isRegistered) for (const { topicId } of this.quarantine.list()) this.reconcileTopic(topicId)
+    if (this.services.logs.hasRoom) {
+      const topicIds = [...this.withoutRoom]
+      this.withoutRoom.clear()
+      for (const topicId of topicIds) this.reconcileTopic(topicId)
+    }
     this.timer = this.services.clock.after(CHECK_INTERVAL_MS, () => this.check())
   }
 
@@ -335,6 +342,7 @@ export class PartitionManager {
       return partition
     } catch (error) {
       logger.error({ topic: topic.name, partition: partitionId, error }, 'the log cannot be opened')
+      if (error instanceof DiskError && error.code === 'ENOSPC') this.withoutRoom.add(topic.id)
       return undefined
     }
   }

@@ -19,7 +19,14 @@ export type PartitionServices = Pick<
 > & {
   readonly logs: Pick<
     LogManager,
-    'get' | 'getOrCreate' | 'delete' | 'logs' | 'checkpointedHighWatermark' | 'quarantined' | 'isOffline'
+    | 'get'
+    | 'getOrCreate'
+    | 'delete'
+    | 'logs'
+    | 'checkpointedHighWatermark'
+    | 'quarantined'
+    | 'isOffline'
+    | 'hasRoom'
   >
   /** A follower's connection to this leader broke: its process may have died (MetadataCache's suspects). */
   readonly onLeaderLost?: (leader: NodeId) => void
