@@ -29,7 +29,7 @@ export class RaftDriver {
   private readonly effects: RaftEffect[] = []
   private draining = false
   private closed = false
-  private timer: { timer: Timer; atMs: number } | undefined
+  private timer: { timer: Timer; atMs: number; drained: boolean } | undefined
   private nextProposalId = 1
 
   constructor(
@@ -133,7 +133,8 @@ export class RaftDriver {
   private arm(): void {
     if (this.closed) return
     const atMs = this.node.nextDeadlineMs
-    if (this.timer !== undefined && this.timer.atMs <= atMs) return
+    // Inputs that come while the sockets drain must not put the overdue deadline off again and again.
+    if (this.timer !== undefined && (this.timer.drained || this.timer.atMs <= atMs)) return
     this.timer?.timer.cancel()
     this.setTimer(atMs, false)
   }
@@ -142,7 +143,7 @@ export class RaftDriver {
     const leftMs = atMs - this.clock.monotonicMs()
     // Never so short that the clock, a sum of fractions, may stand still.
     const delayMs = leftMs <= 0 ? 0 : Math.max(MIN_TIMER_MS, leftMs)
-    this.timer = { timer: this.clock.after(delayMs, () => this.onTimer(atMs, drained)), atMs }
+    this.timer = { timer: this.clock.after(delayMs, () => this.onTimer(atMs, drained)), atMs, drained }
   }
 
   private onTimer(atMs: number, drained: boolean): void {
