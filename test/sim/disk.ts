@@ -48,6 +48,10 @@ export class SimDisk implements Disk {
   readonly recordSync: SyncRecord[] = []
   /** Called for every write, before it happens: for trace hashes. */
   onWrite: ((path: string, position: number, chunks: readonly Uint8Array[]) => void) | null = null
+  /** A file is cut from one size to another, before it happens. */
+  onTruncate: ((path: string, from: number, to: number) => void) | null = null
+  /** A file or a tree is gone, or has another name (`to`). */
+  onMoved: ((from: string, to: string | null) => void) | null = null
   private root: Directory = newDirectory()
   private pending: PendingEntry[] = []
   private generation = 0
@@ -90,9 +94,18 @@ export class SimDisk implements Disk {
 
   /** Bytes of a file that survive the worst power cut; -1 where its name does not. */
   durableSize(path: string): number {
+    return this.durableInode(path)?.durableLength ?? -1
+  }
+
+  /** What of these bytes of a file survives the worst power cut; null where its name does not. */
+  durableRead(path: string, position: number, length: number): Uint8Array | null {
+    return this.durableInode(path)?.durableRead(position, length) ?? null
+  }
+
+  private durableInode(path: string): Inode | null {
     let at: Directory | Inode | undefined = this.root
     for (const part of parts(path)) at = at instanceof Inode ? undefined : at?.durable.get(part)
-    return at instanceof Inode ? at.durableLength : -1
+    return at instanceof Inode ? at : null
   }
 
   /** Everything is lost: a wiped disk. */
@@ -151,6 +164,7 @@ export class SimDisk implements Disk {
     const target = this.locate(to)
     const node = source.parent.entries.get(source.name)
     if (node === undefined) throw new DiskError('ENOENT', from, `${from} does not exist`)
+    this.onMoved?.(from, to)
     source.parent.entries.delete(source.name)
     target.parent.entries.set(target.name, node)
     this.pending.push({
@@ -168,6 +182,7 @@ export class SimDisk implements Disk {
     if (node === undefined) throw new DiskError('ENOENT', path, `${path} does not exist`)
     if (!(node instanceof Inode)) throw new DiskError('EOTHER', path, `${path} is a directory`)
     this.usedBytes -= node.size
+    this.onMoved?.(path, null)
     this.remove(parent, name, node)
   }
 
@@ -176,6 +191,7 @@ export class SimDisk implements Disk {
     const { parent, name } = this.locate(path)
     const node = parent.entries.get(name)!
     this.usedBytes -= totalBytes(node)
+    this.onMoved?.(path, null)
     this.remove(parent, name, node)
   }
 
@@ -318,6 +334,7 @@ class SimFile implements DiskFile {
   truncate(size: number): void {
     this.check('write')
     this.disk.grow(this.path, size - this.inode.size)
+    this.disk.onTruncate?.(this.path, this.inode.size, size)
     this.inode.truncate(size)
   }
 

@@ -9,8 +9,9 @@ const PAGE_BYTES = 4096
  * what followed survives, or nothing of it does.
  */
 interface Layer {
-  /** What is durable as long as this layer is the one that survives. */
+  /** What is durable as long as this layer is the one that survives: the first `baseSize` bytes; zeros behind. */
   base: Uint8Array
+  baseSize: number
   content: Uint8Array
   size: number
   /** Page number to the number of the write that dirtied it last. */
@@ -45,11 +46,16 @@ export class Inode {
   }
 
   get isDirty(): boolean {
-    return this.layers.length > 1 || this.top.dirty.size > 0 || this.top.base.length !== this.top.size
+    return this.layers.length > 1 || this.top.dirty.size > 0 || this.top.baseSize !== this.top.size
   }
 
   get durableLength(): number {
-    return this.layers[0]!.base.length
+    return this.layers[0]!.baseSize
+  }
+
+  durableRead(position: number, length: number): Uint8Array {
+    const first = this.layers[0]!
+    return first.base.subarray(position, Math.min(first.baseSize, position + length))
   }
 
   read(position: number, length: number): Uint8Array {
@@ -79,7 +85,8 @@ export class Inode {
     const dirty = new Map<number, number>()
     for (const [page, version] of top.dirty) if (page * PAGE_BYTES < size) dirty.set(page, version)
     const content = top.content.slice(0, size)
-    this.layers.push({ base: top.base.slice(0, size), content, size, dirty, cut: size })
+    const base = top.base.slice(0, Math.min(size, top.baseSize))
+    this.layers.push({ base, baseSize: base.length, content, size, dirty, cut: size })
   }
 
   beginSync(): SyncTicket {
@@ -99,27 +106,26 @@ export class Inode {
     let limit = Number.POSITIVE_INFINITY
     for (const layer of this.layers) {
       if (layer !== ticket.layer) limit = Math.min(limit, layer.cut)
-      const size = Math.min(limit, Math.max(layer.base.length, ticket.size))
-      const base = new Uint8Array(Math.max(size, layer.base.length))
-      base.set(layer.base)
+      growBase(layer, Math.min(limit, Math.max(layer.baseSize, ticket.size)))
       for (const { page, version, bytes } of ticket.pages) {
-        const room = base.length - page * PAGE_BYTES
-        if (room > 0) base.set(bytes.subarray(0, room), page * PAGE_BYTES)
+        const room = layer.baseSize - page * PAGE_BYTES
+        if (room > 0) layer.base.set(bytes.subarray(0, room), page * PAGE_BYTES)
         if (layer.dirty.get(page) === version) layer.dirty.delete(page)
       }
-      layer.base = base
     }
   }
 
   /** What was synced, and nothing else. */
   durableBytes(): Uint8Array {
-    return this.layers[0]!.base.slice()
+    const { base, baseSize } = this.layers[0]!
+    return base.slice(0, baseSize)
   }
 
   /** What a power cut leaves: any of the truncations in order, any of the dirty pages, a torn end. */
   afterPowerCut(random: Random): Uint8Array {
     const layer = this.layers[randomBelow(random, this.layers.length)]!
-    const { base, content, dirty } = layer
+    const { content, dirty } = layer
+    const base = layer.base.subarray(0, layer.baseSize)
     if (dirty.size === 0 && base.length === layer.size) return base.slice()
     // Three ways: pages reached the device in order up to somewhere, in any order, or not at all.
     const way = randomBelow(random, 4)
@@ -140,7 +146,7 @@ export class Inode {
 
   flipBit(position: number, bit: number): void {
     for (const layer of this.layers) {
-      if (position < layer.base.length) layer.base[position]! ^= 1 << bit
+      if (position < layer.baseSize) layer.base[position]! ^= 1 << bit
       if (position < layer.size) layer.content[position]! ^= 1 << bit
     }
   }
@@ -156,9 +162,19 @@ export class Inode {
 function firstLayer(bytes: Uint8Array): Layer {
   return {
     base: bytes.slice(),
+    baseSize: bytes.length,
     content: bytes.slice(),
     size: bytes.length,
     dirty: new Map(),
     cut: Number.POSITIVE_INFINITY,
   }
+}
+
+function growBase(layer: Layer, size: number): void {
+  if (size > layer.base.length) {
+    const grown = new Uint8Array(Math.max(size, layer.base.length * 2, 256))
+    grown.set(layer.base)
+    layer.base = grown
+  }
+  layer.baseSize = Math.max(layer.baseSize, size)
 }

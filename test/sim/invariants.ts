@@ -1,11 +1,9 @@
 import type { PartitionStatus } from '../../src/broker/partitions/types.js'
 import type { PeerMessage } from '../../src/broker/peer-message.js'
-import type { QuorumControl } from '../../src/broker/quorum/options.js'
-import type { Entry } from '../../src/raft/types.js'
-import { crc32c } from '../../src/wire/crc32c.js'
+import type { MetadataImage, PartitionImage } from '../../src/metadata/image.js'
 import type { SimNode } from './node.js'
 
-/** A safety property was broken. The numbers are those of the project's list of invariants (src/README.md). */
+/** A safety property was broken. The numbers are those of the list in src/README.md. */
 export class Violation extends Error {
   override name = 'Violation'
   constructor(
@@ -19,19 +17,32 @@ export class Violation extends Error {
 /** What an invariant may look at. */
 export interface Observed {
   readonly nodes: readonly SimNode[]
-  /** Replicas that durably hold a record, by node id, read off the disks. */
-  durableHolders(partition: string, offset: number): number[]
-  minInsyncReplicas: number
+  readonly minInsyncReplicas: number
+  /** What each machine durably holds of a partition's offset, read off its disk: identities of batches by node id. */
+  durableCopies(partition: string, offset: number): Map<number, string>
+  /** What the node's page cache holds there; undefined: nothing. */
+  heldAt(node: number, partition: string, offset: number): string | undefined
 }
 
-/** One safety property. Each hook is called as things happen; `check` after every simulated 100 ms; all throw Violation. */
+/** One safety property. Each hook is called as things happen; all throw Violation. */
 export abstract class Invariant {
   abstract readonly title: string
-  onPeerMessage(_from: number, _to: number, _message: PeerMessage): void {}
+  /** How often the property was really looked at: a check that never ran proves nothing. */
+  checks = 0
+
+  /** Just before the receiver handles it. */
+  onPeerMessage(_world: Observed, _from: number, _to: number, _message: PeerMessage): void {}
   onAcknowledged(_world: Observed, _partition: string, _offset: number, _value: string): void {}
   onConsumed(_consumer: string, _partition: string, _offset: number, _value: string): void {}
   onLatestOffset(_client: string, _partition: string, _offset: number): void {}
   onOffsetReset(_consumer: string, _partition: string, _offset: number): void {}
+  onCommitAcknowledged(_group: string, _offset: number): void {}
+  onCommitFetched(_world: Observed, _group: string, _offset: number, _nodeId: number): void {}
+  /** The node's committed image moved; the image is as the node has it now. */
+  onImage(_world: Observed, _node: SimNode, _image: MetadataImage): void {}
+  /** After each event that ran on a node: its own replicas. */
+  afterNodeEvent(_world: Observed, _node: SimNode, _replicas: readonly PartitionStatus[]): void {}
+  /** Every few simulated milliseconds: what spans nodes. */
   check(_world: Observed): void {}
 
   protected fail(message: string): never {
@@ -39,182 +50,187 @@ export abstract class Invariant {
   }
 }
 
-/** 1: Raft §5.2. */
-export class OneLeaderPerTerm extends Invariant {
-  readonly title = '1 one leader per term'
-  private readonly leaders = new Map<number, number>()
-
-  override onPeerMessage(from: number, _to: number, message: PeerMessage): void {
-    if (message.type !== 'raft') return
-    const { type, term } = message.message
-    if (type !== 'append' && type !== 'heartbeat') return
-    const known = this.leaders.get(term)
-    if (known === undefined) this.leaders.set(term, from)
-    else if (known !== from) this.fail(`nodes ${known} and ${from} both lead term ${term}`)
-  }
-
-  get elections(): number {
-    return this.leaders.size
-  }
+export function partitionName(status: { topic: string; partitionId: number }): string {
+  return `${status.topic}-${status.partitionId}`
 }
 
-/** 3: one vote for each term and directory, across restarts. */
-export class OneVotePerTerm extends Invariant {
-  readonly title = '3 one vote per term and directory'
-  private readonly votes = new Map<string, number>()
+/** 14: whoever is in the ISR or the ELR, and runs, holds all that any leader's high watermark ever covered. */
+export class MembersHoldCommitted extends Invariant {
+  readonly title = '14 ISR and ELR members hold everything below the high watermark'
+  private readonly highest = new Map<string, number>()
+  private readonly newest = new Map<string, PartitionImage>()
 
-  override onPeerMessage(_from: number, to: number, message: PeerMessage): void {
-    if (message.type !== 'raft' || message.message.type !== 'voteReply' || !message.message.granted) return
-    const { term, voter } = message.message
-    const key = `${term} ${voter.directoryId}`
-    const known = this.votes.get(key)
-    if (known === undefined) this.votes.set(key, to)
-    else if (known !== to)
-      this.fail(`directory ${voter.directoryId} voted for ${known} and for ${to} in term ${term}`)
-  }
-}
-
-/** 4: Raft §5.3: an index and a term name one entry, with one history before it. */
-export class LogMatching extends Invariant {
-  readonly title = '4 log matching'
-  private readonly entries = new Map<string, string>()
-
-  override onPeerMessage(from: number, _to: number, message: PeerMessage): void {
-    if (message.type !== 'raft' || message.message.type !== 'append') return
-    let previousTerm = message.message.previousTerm
-    for (const entry of message.message.entries) {
-      const key = `${entry.index}@${entry.term}`
-      const identity = `${previousTerm} ${fingerprint(entry)}`
-      const known = this.entries.get(key)
-      if (known === undefined) this.entries.set(key, identity)
-      else if (known !== identity) this.fail(`entry ${key} sent by ${from} is ${identity}, and was ${known}`)
-      previousTerm = entry.term
+  override onImage(_world: Observed, _node: SimNode, image: MetadataImage): void {
+    for (const topic of image.topicsById.values()) {
+      topic.partitions.forEach((partition, id) => {
+        const name = `${topic.name}-${id}`
+        const known = this.newest.get(name)
+        if (known === undefined || partition.partitionEpoch > known.partitionEpoch)
+          this.newest.set(name, partition)
+      })
     }
   }
-}
 
-function fingerprint(entry: Entry): string {
-  return entry.type === 'data' ? `data ${crc32c(entry.payload)}` : entry.type
-}
-
-/** 5 and 6: what was committed at an index is there in every later leader, and the same everywhere. */
-export class LeaderCompleteness extends Invariant {
-  readonly title = '5 leader completeness'
-  private readonly committed = new Map<number, { term: number; by: number }>()
-  private readonly seenUpTo = new Map<string, number>()
-  private readonly led = new Set<string>()
-
-  override check(world: Observed): void {
-    for (const simNode of world.nodes) {
-      const quorum = simNode.isUp ? simNode.node?.startedQuorum : null
-      if (quorum == null) continue
-      const status = quorum.status()
-      this.recordCommitted(simNode, status.commitIndex, (index) => termAt(quorum, index))
+  override afterNodeEvent(_world: Observed, _node: SimNode, replicas: readonly PartitionStatus[]): void {
+    for (const status of replicas) {
       if (status.role !== 'leader') continue
-      const key = `${simNode.id}@${status.term}`
-      if (this.led.has(key)) continue
-      this.led.add(key)
-      for (const [index, { term }] of this.committed) {
-        if (index < status.firstIndex) continue
-        const own = termAt(quorum, index)
-        if (own !== term)
-          this.fail(`leader ${key} holds ${own ?? 'nothing'} at ${index}, committed was term ${term}`)
-      }
+      const name = partitionName(status)
+      if (status.highWatermark > (this.highest.get(name) ?? 0)) this.highest.set(name, status.highWatermark)
     }
   }
-
-  private recordCommitted(
-    node: SimNode,
-    commitIndex: number,
-    termAt: (index: number) => number | undefined,
-  ): void {
-    const key = `${node.id}.${node.incarnation}`
-    for (let index = (this.seenUpTo.get(key) ?? 0) + 1; index <= commitIndex; index++) {
-      const term = termAt(index)
-      if (term === undefined) continue
-      const known = this.committed.get(index)
-      if (known === undefined) this.committed.set(index, { term, by: node.id })
-      else if (known.term !== term)
-        this.fail(`index ${index} is of term ${term} on ${node.id} and of ${known.term} on ${known.by}`)
-    }
-    this.seenUpTo.set(key, commitIndex)
-  }
-}
-
-/** 8: what is committed is in the durable image of a majority. */
-export class CommittedIsDurable extends Invariant {
-  readonly title = '8 committed entries are durable on a majority'
-  private checkedUpTo = 0
 
   override check(world: Observed): void {
-    let highest = 0
-    let term: ((index: number) => number | undefined) | undefined
-    for (const { isUp, node } of world.nodes) {
-      const quorum = isUp ? node?.startedQuorum : null
-      if (quorum == null || quorum.status().commitIndex <= highest) continue
-      highest = quorum.status().commitIndex
-      term = (index) => termAt(quorum, index)
-    }
-    if (term === undefined) return
-    for (let index = Math.max(this.checkedUpTo + 1, highest - 64); index <= highest; index++) {
-      const expected = term(index)
-      if (expected === undefined) continue
-      const holders = world.nodes.filter((n) => n.durableRaftTerm(index) === expected)
-      if (
-        holders.length * 2 <= world.nodes.length &&
-        !world.nodes.some((n) => n.durableSnapshotIndex() >= index)
-      ) {
-        this.fail(
-          `index ${index} of term ${expected} is committed and durable on ${holders.map((n) => n.id).join(', ') || 'no node'}`,
-        )
+    for (const node of world.nodes) {
+      for (const status of node.replicas()) {
+        if (status.role === 'none') continue
+        const name = partitionName(status)
+        const image = this.newest.get(name)
+        const highest = this.highest.get(name)
+        if (image === undefined || highest === undefined) continue
+        if (!image.isr.includes(node.id) && !image.elr.includes(node.id)) continue
+        this.checks++
+        if (status.logEndOffset < highest) {
+          this.fail(
+            `node ${node.id} is in ISR ${image.isr.join('/')} ELR ${image.elr.join('/')} of ${name} (partition epoch ${image.partitionEpoch}) and ends at ${status.logEndOffset}, below the high watermark ${highest}`,
+          )
+        }
       }
     }
-    this.checkedUpTo = highest
   }
 }
 
-/** 15: whoever leads a partition holds every record that was acknowledged. */
+/** 15: whoever leads a partition holds every record that was acknowledged, the very same batch. */
 export class LeaderHoldsAcknowledged extends Invariant {
   readonly title = '15 the leader holds every acknowledged record'
+  /** By partition: base offsets of acknowledged batches to their identity. */
+  private readonly acknowledged = new Map<string, Map<number, string>>()
   private readonly highest = new Map<string, number>()
+  private readonly reigns = new Set<string>()
 
-  override onAcknowledged(_world: Observed, partition: string, offset: number): void {
+  override onAcknowledged(world: Observed, partition: string, offset: number): void {
+    let known = this.acknowledged.get(partition)
+    if (known === undefined) {
+      known = new Map()
+      this.acknowledged.set(partition, known)
+    }
+    const { identity } = agreed(world.durableCopies(partition, offset))
+    if (identity !== undefined) known.set(offset, identity)
     if (offset > (this.highest.get(partition) ?? -1)) this.highest.set(partition, offset)
   }
 
-  override check(world: Observed): void {
-    for (const { status, node } of partitionsOf(world)) {
+  override afterNodeEvent(world: Observed, node: SimNode, replicas: readonly PartitionStatus[]): void {
+    for (const status of replicas) {
       if (status.role !== 'leader') continue
-      const acknowledged = this.highest.get(`${status.topic}-${status.partitionId}`)
-      if (acknowledged === undefined || !isNewestLeader(world, status)) continue
-      if (status.logEndOffset <= acknowledged) {
+      const name = partitionName(status)
+      const highest = this.highest.get(name)
+      const reign = `${name}@${status.leaderEpoch}`
+      if (highest === undefined || this.reigns.has(reign)) continue
+      this.reigns.add(reign)
+      // An election that this node hears of late: a newer leader may have acknowledged meanwhile.
+      if (!isNewestLeader(world, status)) continue
+      for (const [offset, identity] of this.acknowledged.get(name) ?? []) {
+        this.checks++
+        const held = world.heldAt(node.id, name, offset)
+        if (held === identity) continue
         this.fail(
-          `node ${node.id} leads ${status.topic}-${status.partitionId} in epoch ${status.leaderEpoch} and ends at ${status.logEndOffset}, but ${acknowledged} was acknowledged`,
+          `node ${node.id} leads ${name} in epoch ${status.leaderEpoch} and holds ${held ?? 'nothing'} at ${offset}, where ${identity} was acknowledged`,
         )
       }
     }
   }
 }
 
-/** 19: no node goes back in a partition's leader epoch while it lives, and two leaders never share one. */
+/** 18: the shape of ISR and ELR. */
+export class IsrIsSound extends Invariant {
+  readonly title = '18 ISR and ELR are sound'
+  private readonly seen = new WeakSet<PartitionImage>()
+  /** By partition, the first partition epoch whose ISR was no smaller than the minimum: a topic may begin with less. */
+  private readonly wholeSince = new Map<string, number>()
+
+  override onImage(world: Observed, _node: SimNode, image: MetadataImage): void {
+    for (const topic of image.topicsById.values()) {
+      topic.partitions.forEach((partition, id) => {
+        if (this.seen.has(partition)) return
+        this.seen.add(partition)
+        this.checks++
+        const { isr, elr, replicas, leader } = partition
+        const where = `${topic.name}-${id}: replicas ${replicas.join('/')} ISR ${isr.join('/')} ELR ${elr.join('/')} leader ${leader}`
+        if ([...isr, ...elr].some((member) => !replicas.includes(member))) this.fail(`a stranger in ${where}`)
+        if (isr.some((member) => elr.includes(member))) this.fail(`a member of both in ${where}`)
+        if (isr.length >= world.minInsyncReplicas && elr.length > 0) this.fail(`a needless ELR in ${where}`)
+        const name = `${topic.name}-${id}`
+        if (isr.length >= world.minInsyncReplicas) {
+          const since = this.wholeSince.get(name) ?? Number.POSITIVE_INFINITY
+          this.wholeSince.set(name, Math.min(since, partition.partitionEpoch))
+        } else if (
+          isr.length + elr.length < world.minInsyncReplicas &&
+          partition.partitionEpoch > (this.wholeSince.get(name) ?? Number.POSITIVE_INFINITY)
+        )
+          this.fail(`too few that may lead in ${where}`)
+        if (leader >= 0 && !isr.includes(leader)) this.fail(`a leader outside of the ISR in ${where}`)
+      })
+    }
+  }
+}
+
+/** 19: epochs only grow; two leaders never share one; one partition epoch means one state, on every node (6 as well). */
 export class EpochsAreMonotonic extends Invariant {
   readonly title = '19 epochs are monotonic'
+  isrShrinks = 0
+  isrExpands = 0
   private readonly epochs = new Map<string, number>()
   private readonly leaders = new Map<string, number>()
+  private readonly states = new Map<string, { image: PartitionImage; text: string }[]>()
+  private readonly seen = new WeakMap<PartitionImage, true>()
 
-  override check(world: Observed): void {
-    for (const { status, node } of partitionsOf(world)) {
-      const name = `${status.topic}-${status.partitionId}`
+  override afterNodeEvent(_world: Observed, node: SimNode, replicas: readonly PartitionStatus[]): void {
+    for (const status of replicas) {
+      const name = partitionName(status)
       const own = `${node.id}.${node.incarnation} ${name}`
       const before = this.epochs.get(own) ?? -1
+      this.checks++
       if (status.leaderEpoch < before) this.fail(`${own}: leader epoch ${status.leaderEpoch} after ${before}`)
-      this.epochs.set(own, status.leaderEpoch)
+      if (status.leaderEpoch > before) this.epochs.set(own, status.leaderEpoch)
       if (status.role !== 'leader') continue
       const reign = `${name}@${status.leaderEpoch}`
       const known = this.leaders.get(reign)
       if (known === undefined) this.leaders.set(reign, node.id)
       else if (known !== node.id) this.fail(`nodes ${known} and ${node.id} both lead ${reign}`)
     }
+  }
+
+  override onImage(_world: Observed, node: SimNode, image: MetadataImage): void {
+    for (const topic of image.topicsById.values()) {
+      topic.partitions.forEach((partition, id) => {
+        if (this.seen.has(partition)) return
+        this.seen.set(partition, true)
+        this.remember(node, `${topic.name}-${id}`, partition)
+      })
+    }
+  }
+
+  private remember(node: SimNode, name: string, image: PartitionImage): void {
+    let states = this.states.get(name)
+    if (states === undefined) {
+      states = []
+      this.states.set(name, states)
+    }
+    const text = `leader ${image.leader}@${image.leaderEpoch} ISR ${image.isr.join('/')} ELR ${image.elr.join('/')}`
+    const known = states[image.partitionEpoch]
+    if (known !== undefined) {
+      if (known.text !== text)
+        this.fail(
+          `${name} in partition epoch ${image.partitionEpoch} is ${text} on node ${node.id}, and was ${known.text}`,
+        )
+      return
+    }
+    states[image.partitionEpoch] = { image, text }
+    const before = states[image.partitionEpoch - 1]?.image
+    if (before === undefined) return
+    if (image.leaderEpoch < before.leaderEpoch)
+      this.fail(`${name}: leader epoch ${image.leaderEpoch} after ${before.leaderEpoch}`)
+    if (before.isr.some((member) => !image.isr.includes(member))) this.isrShrinks++
+    if (image.isr.some((member) => !before.isr.includes(member))) this.isrExpands++
   }
 
   get leaderships(): number {
@@ -235,32 +251,33 @@ export class HighWatermarkIsSafe extends Invariant {
     this.latest.set(key, offset)
   }
 
-  override check(world: Observed): void {
-    for (const { status, node } of partitionsOf(world)) {
-      if (status.highWatermark > status.logEndOffset) {
+  override afterNodeEvent(world: Observed, node: SimNode, replicas: readonly PartitionStatus[]): void {
+    for (const status of replicas) {
+      const { highWatermark, logEndOffset } = status
+      if (highWatermark > logEndOffset)
         this.fail(
-          `node ${node.id} ${status.topic}-${status.partitionId}: high watermark ${status.highWatermark} beyond the end ${status.logEndOffset}`,
+          `node ${node.id} ${partitionName(status)}: high watermark ${highWatermark} beyond the end ${logEndOffset}`,
         )
-      }
       if (status.role !== 'leader') continue
-      const name = `${status.topic}-${status.partitionId}`
-      const last = status.highWatermark - 1
+      const name = partitionName(status)
+      const last = highWatermark - 1
       if (last <= (this.verified.get(name) ?? -1)) continue
       this.verified.set(name, last)
-      const holders = world.durableHolders(name, last)
-      if (holders.length < world.minInsyncReplicas) {
+      this.checks++
+      const copies = world.durableCopies(name, last)
+      if (agreed(copies).count < world.minInsyncReplicas)
         this.fail(
-          `${name}: the high watermark ${status.highWatermark} of node ${node.id} covers what only ${holders.join(', ') || 'no node'} durably holds`,
+          `${name}: the high watermark ${highWatermark} of node ${node.id} covers what is durable as ${describe(copies)}`,
         )
-      }
     }
   }
 }
 
-/** 22: what was consumed at an offset never changes; and no consumer is thrown out of its range. */
+/** 22: what was consumed at an offset never changes; no consumer skips one or is thrown out of its range. */
 export class ConsumedNeverChanges extends Invariant {
   readonly title = '22 a consumed record never changes'
   readonly values = new Map<string, Map<number, string>>()
+  private readonly positions = new Map<string, number>()
 
   override onConsumed(consumer: string, partition: string, offset: number, value: string): void {
     let known = this.values.get(partition)
@@ -272,6 +289,12 @@ export class ConsumedNeverChanges extends Invariant {
     if (before === undefined) known.set(offset, value)
     else if (before !== value)
       this.fail(`${consumer}: ${partition} held ${before} at ${offset}, and now ${value}`)
+    const position = `${consumer} ${partition}`
+    const expected = this.positions.get(position) ?? 0
+    this.checks++
+    if (offset !== expected)
+      this.fail(`${consumer} read ${offset} of ${partition} where ${expected} was next`)
+    this.positions.set(position, offset + 1)
   }
 
   override onOffsetReset(consumer: string, partition: string, offset: number): void {
@@ -284,40 +307,62 @@ export class AcknowledgedIsDurable extends Invariant {
   readonly title = '25 an acknowledged record is durable on min ISR replicas'
 
   override onAcknowledged(world: Observed, partition: string, offset: number, value: string): void {
-    const holders = world.durableHolders(partition, offset)
-    if (holders.length < world.minInsyncReplicas) {
+    this.checks++
+    const copies = world.durableCopies(partition, offset)
+    if (agreed(copies).count < world.minInsyncReplicas)
       this.fail(
-        `${value} was acknowledged at ${partition}:${offset}, and ${holders.join(', ') || 'no node'} durably holds it`,
+        `${value} was acknowledged at ${partition}:${offset}, which is durable as ${describe(copies)}`,
       )
-    }
   }
 }
 
-/** undefined: not in the log (any more). */
-function termAt(quorum: QuorumControl, index: number): number | undefined {
-  const [entry] = quorum.readLog(index, 1)
-  return entry?.index === index ? entry.term : undefined
+/** The second addition to the checker: OffsetFetch never falls below the last acknowledged commit. */
+export class CommitsAreKept extends Invariant {
+  readonly title = 'an acknowledged commit is kept'
+  private readonly acknowledged = new Map<string, number>()
+
+  override onCommitAcknowledged(group: string, offset: number): void {
+    this.acknowledged.set(group, Math.max(offset, this.acknowledged.get(group) ?? -1))
+  }
+
+  override onCommitFetched(world: Observed, group: string, offset: number, nodeId: number): void {
+    // A coordinator that was cut off and does not know it yet may answer with what it knows.
+    const node = world.nodes.find(({ id }) => id === nodeId)!
+    const own = node.replicas().find(({ topic }) => topic === '__consumer_offsets')
+    if (own === undefined || own.role !== 'leader' || !isNewestLeader(world, own)) return
+    this.checks++
+    const acknowledged = this.acknowledged.get(group) ?? -1
+    if (offset < acknowledged)
+      this.fail(`group ${group}: OffsetFetch says ${offset} after ${acknowledged} was acknowledged`)
+  }
 }
 
-interface Replica {
-  readonly node: SimNode
-  readonly status: PartitionStatus
+/** What most copies are, and how many. */
+function agreed(copies: ReadonlyMap<number, string>): { identity: string | undefined; count: number } {
+  let best: { identity: string | undefined; count: number } = { identity: undefined, count: 0 }
+  const counts = new Map<string, number>()
+  for (const identity of copies.values()) {
+    const count = (counts.get(identity) ?? 0) + 1
+    counts.set(identity, count)
+    if (count > best.count) best = { identity, count }
+  }
+  return best
 }
 
-function partitionsOf(world: Observed): Replica[] {
-  return world.nodes.flatMap((node) =>
-    node.isUp && node.node !== null
-      ? node.node.services.partitions.list().map((status) => ({ node, status }))
-      : [],
-  )
+function describe(copies: ReadonlyMap<number, string>): string {
+  return [...copies].map(([node, identity]) => `${identity} on ${node}`).join(', ') || 'nothing on any node'
 }
 
 /** A zombie may believe that it leads; what it believes binds nobody. */
 function isNewestLeader(world: Observed, leader: PartitionStatus): boolean {
-  return partitionsOf(world).every(
-    ({ status }) =>
-      status.topicId !== leader.topicId ||
-      status.partitionId !== leader.partitionId ||
-      status.leaderEpoch <= leader.leaderEpoch,
+  return world.nodes.every((node) =>
+    node
+      .replicas()
+      .every(
+        (status) =>
+          status.topicId !== leader.topicId ||
+          status.partitionId !== leader.partitionId ||
+          status.leaderEpoch <= leader.leaderEpoch,
+      ),
   )
 }

@@ -1,12 +1,23 @@
 import { createMetadataRecordCodec } from '../../src/adapters/record-codec.js'
 import { KoggeNode } from '../../src/broker/broker.js'
 import type { NodeConfig } from '../../src/broker/node-config.js'
+import type { PartitionStatus } from '../../src/broker/partitions/types.js'
 import type { PeerMessage } from '../../src/broker/peer-message.js'
+import type { QuorumControl } from '../../src/broker/quorum/options.js'
 import type { NodeId } from '../../src/lib/ids.js'
-import type { SeededRandom } from '../../src/lib/prng.js'
-import { decodeEntry, decodeSnapshotHead, entryKey, KEY_SNAPSHOT } from '../../src/log/raft-log-codec.js'
+import { randomBelow, randomFloat, type SeededRandom } from '../../src/lib/prng.js'
+import {
+  decodeEntry,
+  decodeHardState,
+  decodeSnapshotHead,
+  entryKey,
+  KEY_HARD_STATE,
+  KEY_SNAPSHOT,
+} from '../../src/log/raft-log-codec.js'
+import type { MetadataImage } from '../../src/metadata/image.js'
 import type { Compression } from '../../src/ports/compression.js'
 import type { LogFields, Logger } from '../../src/ports/logger.js'
+import type { HardState } from '../../src/raft/types.js'
 import type { SimProcess, SimWorldClock } from './clock.js'
 import { SimDisk } from './disk.js'
 import type { SimNetwork } from './network.js'
@@ -20,11 +31,14 @@ export interface SimNodeWorld {
   readonly random: SeededRandom
   readonly compression: Compression
   log(node: NodeId, line: string): void
+  /** The node's committed image moved. */
+  onImage(node: SimNode, image: MetadataImage): void
   /** The node said that it cannot go on. */
   onFatal(node: SimNode, error: Error): void
 }
 
 export const KAFKA_PORT = 9092
+const STOP_TIMEOUT_MS = 5_000
 const recordCodec = createMetadataRecordCodec()
 
 export function hostOf(id: NodeId): string {
@@ -34,11 +48,19 @@ export function hostOf(id: NodeId): string {
 /** One machine of the simulated cluster: its disk and store outlive the processes that run on it. */
 export class SimNode {
   readonly disk: SimDisk
-  store: SimStore
+  readonly store: SimStore
   process: SimProcess | null = null
   node: KoggeNode | null = null
+  private readonly diskRandom: SeededRandom
   /** How often it was started. */
   incarnation = 0
+  onPowerCut: (() => void) | null = null
+  /** Of the wall clock alone; outlives processes. */
+  wallOffsetMs = 0
+  /** A disk fault was injected: the process is expected to give up, and this is told. */
+  private onGivenUp: (() => void) | null = null
+  /** A clean stop is under way or done. */
+  isStopping = false
 
   constructor(
     readonly id: NodeId,
@@ -48,16 +70,82 @@ export class SimNode {
   ) {
     this.disk = new SimDisk(world.clock)
     this.store = new SimStore(world.clock)
+    this.diskRandom = world.random.fork()
+    this.healDisk()
+  }
+
+  /** Syncs take 0.2 to 3 ms, and at times ten times that. */
+  healDisk(): void {
+    this.slowDisk(0)
+  }
+
+  slowDisk(extraMs: number): void {
+    const random = this.diskRandom
+    const latencyMs = (): number => {
+      const usual = 0.2 + randomFloat(random) * 2.8
+      return extraMs + (randomBelow(random, 100) === 0 ? usual * 10 : usual)
+    }
+    this.disk.faults.syncLatencyMs = latencyMs
+    this.store.batchLatencyMs = latencyMs
+  }
+
+  /** An EIO; `givenUp` runs when the process has said that it cannot go on. */
+  failNextSync(givenUp: () => void): void {
+    const { disk, incarnation } = this
+    this.onGivenUp = givenUp
+    disk.faults.failSync = () => {
+      disk.faults.failSync = null
+      return this.incarnation === incarnation
+    }
+  }
+
+  /** An injected failure that has not come yet does not come. */
+  cancelFailure(): void {
+    if (this.disk.faults.failSync === null) return
+    this.disk.faults.failSync = null
+    this.onGivenUp = null
+  }
+
+  setWallOffset(offsetMs: number): void {
+    this.wallOffsetMs = offsetMs
+    if (this.process !== null) this.process.wallOffsetMs = offsetMs
+  }
+
+  private onFatal(error: Error): void {
+    const givenUp = this.onGivenUp
+    if (givenUp === null) return this.world.onFatal(this, error)
+    this.onGivenUp = null
+    this.process?.schedule(0, givenUp)
   }
 
   get isUp(): boolean {
     return this.process !== null && this.process.state !== 'dead'
   }
 
+  /** The replicas of the process that runs now; none before its logs are open. */
+  replicas(): readonly PartitionStatus[] {
+    return this.isUp && this.node !== null && this.node.state !== 'stopped'
+      ? this.node.services.partitions.list()
+      : []
+  }
+
+  quarantined(): readonly unknown[] {
+    return this.isUp && this.node !== null ? this.node.services.partitions.quarantined() : []
+  }
+
+  get quorum(): QuorumControl | null {
+    return this.isUp && this.node !== null && this.node.state !== 'stopped' ? this.node.startedQuorum : null
+  }
+
   start(driftPpm: number): void {
     const { world } = this
     this.incarnation++
-    const process = world.clock.process(`node-${this.id}.${this.incarnation}`, { driftPpm })
+    this.onGivenUp = null
+    this.isStopping = false
+    const process = world.clock.process(`node-${this.id}.${this.incarnation}`, {
+      driftPpm,
+      wallOffsetMs: this.wallOffsetMs,
+    })
     this.process = process
     this.disk.attach(process)
     this.store.attach(process)
@@ -77,20 +165,32 @@ export class SimNode {
           compression: world.compression,
           recordCodec,
           openStore: (_directory, _options, done) => {
-            // A second opening within one process follows a quarantine: the damaged store was moved aside.
-            if (opened++ > 0) {
-              this.store = new SimStore(world.clock)
-              this.store.attach(process)
-            }
+            // A second opening within one process follows a quarantine, and no fault here damages a Raft log.
+            if (opened++ > 0) throw new Error('an undamaged Raft log was moved aside')
             process.schedule(0, () => done(null, this.store))
           },
           openPeers: (handler) => world.peers.transport(this.id, hostOf(this.id), process, handler),
         },
-        (error) => world.onFatal(this, error),
+        (error) => this.onFatal(error),
       )
       this.node = node
+      const { metadata } = node.services
+      metadata.onChange(() => world.onImage(this, metadata.image))
       node.start((error) => {
         if (error !== null) throw error
+      })
+    })
+  }
+
+  /** SIGTERM: hands over, stops, and the process ends; `stopped` then, unless it was killed meanwhile. */
+  stop(stopped: () => void): void {
+    const { process, node } = this
+    if (process === null || node === null || this.isStopping) return
+    this.isStopping = true
+    node.stop(STOP_TIMEOUT_MS, () => {
+      process.schedule(0, () => {
+        this.crash()
+        stopped()
       })
     })
   }
@@ -109,6 +209,7 @@ export class SimNode {
     this.disk.powerCut(random)
     this.store.powerCut(random)
     this.node = null
+    this.onPowerCut?.()
   }
 
   /** The term of the Raft entry that this machine durably holds at `index`; undefined: none. */
@@ -116,6 +217,12 @@ export class SimNode {
     const bytes = this.store.durableEntries().get(Buffer.from(entryKey(index)).toString('latin1'))
     const entry = bytes === undefined ? undefined : decodeEntry(index, bytes)
     return typeof entry === 'object' ? entry.term : undefined
+  }
+
+  durableHardState(): HardState {
+    const bytes = this.store.durableEntries().get(Buffer.from(KEY_HARD_STATE).toString('latin1'))
+    const state = bytes === undefined ? undefined : decodeHardState(bytes)
+    return typeof state === 'object' ? state : { term: 0 }
   }
 
   durableSnapshotIndex(): number {
@@ -144,6 +251,7 @@ export class SimNode {
       inspectListener: control,
       voters: this.voters.map((nodeId) => ({ nodeId, host: hostOf(nodeId), port: KAFKA_PORT + 1 })),
       properties: this.properties,
+      quorumSettings: { snapshotEntries: 60, snapshotTailEntries: 20 },
     }
   }
 }

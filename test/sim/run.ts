@@ -2,70 +2,86 @@ import { loadCompression } from '../../src/adapters/compression.js'
 import { type RunResult, SimRun } from './world.js'
 
 /**
- * npm run sim -- --seed 42                  replays one life, with its timeline
- * npm run sim -- --seeds 100 [--start N]    sweeps; --seconds simulated seconds for each (default 30)
- * Exits with 1 on a violation or where a kind of event never came.
+ * npm run sim -- --seed 42 [--trace]        one life; with its timeline
+ * npm run sim -- --seeds 100 [--start N]    a sweep; --minutes ends it earlier, --seconds is each life's length
+ *
+ * Exits with 1 on a violation, and where a sweep of ten lives or more never saw a kind of fault or event, or never
+ * looked at an invariant.
  */
+const SEEDS_THAT_SHOW_ALL = 10
+
 const options = parse(process.argv.slice(2))
 const compression = await loadCompression()
-let failed = 0
+process.exit((options.seed !== null ? one(options.seed) : sweep()) ? 0 : 1)
 
-if (options.seed !== null) {
-  const result = new SimRun({ ...common(options.seed), keepTrace: true }).run()
-  if (options.trace) for (const line of result.timeline) console.log(line)
+function one(seed: number): boolean {
+  const onLine = options.trace ? (line: string) => console.log(line) : undefined
+  const result = new SimRun({ ...common(seed), onLine }).run()
   report(result)
-} else {
+  return result.violation === null
+}
+
+function sweep(): boolean {
   const totals: Record<string, number> = {}
+  const checks: Record<string, number> = {}
   let simulatedSeconds = 0
+  let seeds = 0
+  let failed = 0
   const startedMs = performance.now()
   console.log(`start seed: ${options.start}`)
   for (let seed = options.start; seed < options.start + options.seeds; seed++) {
     const result = new SimRun(common(seed)).run()
+    seeds++
     simulatedSeconds += result.simulatedSeconds
-    for (const [name, count] of Object.entries(result.counts)) totals[name] = (totals[name] ?? 0) + count
-    if (result.violation !== null) report(result)
-    if (options.minutes > 0 && performance.now() - startedMs > options.minutes * 60_000) {
-      console.log(`time is over after ${seed - options.start + 1} seeds`)
-      break
+    addTo(totals, result.counts)
+    addTo(checks, result.checks)
+    if (result.violation !== null) {
+      failed++
+      report(result)
     }
+    if (options.minutes > 0 && performance.now() - startedMs > options.minutes * 60_000) break
   }
   const seconds = (performance.now() - startedMs) / 1000
+  const rate = (simulatedSeconds / seconds).toFixed(0)
   console.log(
-    `${simulatedSeconds.toFixed(0)} simulated seconds in ${seconds.toFixed(0)} s (${(simulatedSeconds / seconds).toFixed(0)} a second)`,
+    `${seeds} seeds, ${simulatedSeconds.toFixed(0)} simulated seconds in ${seconds.toFixed(0)} s (${rate} a second)`,
   )
-  console.log(
-    Object.entries(totals)
-      .map(([name, count]) => `${name} ${count}`)
-      .join(', '),
-  )
-  const never = Object.entries(totals).filter(([, count]) => count === 0)
-  if (never.length > 0 && options.seeds >= 10) {
-    failed++
+  console.log(list(totals))
+  console.log(`checks: ${list(checks)}`)
+  console.log(`${failed} of ${seeds} seeds failed`)
+  const never = Object.entries({ ...totals, ...checks }).filter(([, count]) => count === 0)
+  if (never.length > 0 && seeds >= SEEDS_THAT_SHOW_ALL) {
     console.log(`never seen: ${never.map(([name]) => name).join(', ')}`)
+    return false
   }
+  return failed === 0
 }
-process.exit(failed > 0 ? 1 : 0)
 
 function common(seed: number) {
   return { seed, nodes: options.nodes, seconds: options.seconds, compression }
 }
 
 function report(result: RunResult): void {
+  if (result.violation !== null && !options.trace)
+    for (const line of result.timeline) console.log(`  ${line}`)
   console.log(`seed ${result.seed}: ${result.violation ?? 'no violation'}`)
   console.log(
-    `trace hash: ${result.traceHash}; ${result.simulatedSeconds.toFixed(1)} simulated seconds, ${result.events} events`,
+    `trace hash ${result.traceHash}, ${result.simulatedSeconds.toFixed(1)} simulated seconds, ${result.events} events`,
   )
-  console.log(
-    Object.entries(result.counts)
-      .map(([name, count]) => `${name} ${count}`)
-      .join(', '),
-  )
+  console.log(list(result.counts))
   if (result.violation === null) return
-  failed++
-  if (!options.trace) for (const line of result.timeline.slice(-60)) console.log(`  ${line}`)
-  console.log(
-    `replay: npm run sim -- --seed ${result.seed} --nodes ${options.nodes} --seconds ${options.seconds} --trace`,
-  )
+  const { nodes, seconds } = options
+  console.log(`replay: npm run sim -- --seed ${result.seed} --nodes ${nodes} --seconds ${seconds} --trace`)
+}
+
+function addTo(totals: Record<string, number>, counts: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(counts)) totals[name] = (totals[name] ?? 0) + count
+}
+
+function list(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ')
 }
 
 function parse(args: readonly string[]) {

@@ -1,16 +1,23 @@
 import { crc32c } from '../../src/wire/crc32c.js'
 
-/** What a run amounts to, in 64 bits: every delivered message and every disk write goes in. */
+/** What a run amounts to, in 64 bits: every event, every delivered peer message and every disk write goes in. */
 export class TraceHash {
   private a = 0
   private b = 0x811c9dc5
-  events = 0
+  private readonly numbers = new Float64Array(2)
+  private readonly bytes = new Uint8Array(this.numbers.buffer)
 
-  add(timeMs: number, what: string, bytes?: Uint8Array): void {
-    this.events++
-    const text = Buffer.from(`${timeMs.toFixed(6)} ${what}`)
-    this.a = crc32c(text, this.a)
-    if (bytes !== undefined) this.a = crc32c(bytes, this.a)
+  /** An event that ran. */
+  event(timeMs: number, sequence: number): void {
+    this.numbers[0] = timeMs
+    this.numbers[1] = sequence
+    this.a = crc32c(this.bytes, this.a)
+    this.b = Math.imul(this.b ^ this.a, 0x01000193) >>> 0
+  }
+
+  add(what: string, bytes?: readonly Uint8Array[]): void {
+    this.a = crc32c(Buffer.from(what), this.a)
+    for (const chunk of bytes ?? []) this.a = crc32c(chunk, this.a)
     this.b = Math.imul(this.b ^ this.a, 0x01000193) >>> 0
   }
 

@@ -1,29 +1,46 @@
+import type { PartitionStatus } from '../../src/broker/partitions/types.js'
 import type { PeerMessage } from '../../src/broker/peer-message.js'
 import { randomBelow, randomBetween, SeededRandom } from '../../src/lib/prng.js'
+import type { MetadataImage } from '../../src/metadata/image.js'
 import type { Compression } from '../../src/ports/compression.js'
 import { SimWorldClock } from './clock.js'
-import { DurableLogIndex } from './durable-log.js'
-import { FaultSchedule } from './faults.js'
+import { FAULTS, type Fault, FaultSchedule } from './faults.js'
+import type { SimEvent } from './heap.js'
 import {
   AcknowledgedIsDurable,
-  CommittedIsDurable,
+  CommitsAreKept,
   ConsumedNeverChanges,
   EpochsAreMonotonic,
   HighWatermarkIsSafe,
   type Invariant,
-  LeaderCompleteness,
+  IsrIsSound,
   LeaderHoldsAcknowledged,
-  LogMatching,
+  MembersHoldCommitted,
   type Observed,
-  OneLeaderPerTerm,
-  OneVotePerTerm,
   Violation,
 } from './invariants.js'
+import { LogIndex } from './log-index.js'
 import { SimLinks, SimNetwork } from './network.js'
 import { SimNode, type SimNodeWorld } from './node.js'
 import { SimPeerNetwork } from './peers.js'
+import {
+  CommittedIsDurable,
+  LeaderCompleteness,
+  LogMatching,
+  OneLeaderPerTerm,
+  OneVotePerTerm,
+} from './raft-invariants.js'
+import { reckonReplicas, reckonValues } from './reckoning.js'
 import { TraceHash, TraceLog } from './trace.js'
-import { SimAdmin, SimConsumer, SimProducer, type WorkloadObserver } from './workload.js'
+import {
+  type ClientWorld,
+  SimAdmin,
+  SimCarelessProducer,
+  SimCommitter,
+  SimConsumer,
+  SimProducer,
+  type WorkloadObserver,
+} from './workload.js'
 
 export interface RunOptions {
   readonly seed: number
@@ -32,7 +49,9 @@ export interface RunOptions {
   readonly seconds: number
   readonly compression: Compression
   readonly keepTrace?: boolean
-  /** Which faults may come; all of them where it is absent. */
+  /** Each line of the timeline, as it comes. */
+  readonly onLine?: (line: string) => void
+  /** False: a life without faults. */
   readonly faults?: boolean
 }
 
@@ -42,16 +61,30 @@ export interface RunResult {
   readonly traceHash: string
   readonly simulatedSeconds: number
   readonly events: number
+  /** How often each fault struck and each thing happened that a sweep is to see. */
   readonly counts: Readonly<Record<string, number>>
+  /** How often each invariant was looked at. */
+  readonly checks: Readonly<Record<string, number>>
   readonly timeline: readonly string[]
 }
 
 const TOPIC = 'sim'
 const PARTITIONS = 3
-const CHECK_INTERVAL_MS = 25
-/** RELIABILITY's liveness phase: after the last heal everything must be well again within this. */
-const LIVENESS_LIMIT_MS = 30_000
+/** Between two looks at what spans nodes. */
+const CHECK_INTERVAL_MS = 5
 const START_LIMIT_MS = 30_000
+/** RELIABILITY's liveness phase, with a core of a majority and then with all. */
+const LIVENESS_LIMIT_MS = 30_000
+/** For what was under way at the heal to be answered or given up. */
+const SETTLE_MS = 5_000
+
+const BROKER_PROPERTIES: Readonly<Record<string, string>> = {
+  // The wall clocks of nodes jump by years, those of clients do not.
+  'log.message.timestamp.after.max.ms': '9223372036854775807',
+  'offsets.topic.num.partitions': '1',
+  'log.segment.bytes': '16384',
+  'replica.high.watermark.checkpoint.interval.ms': '1000',
+}
 
 /** One life of a cluster: start, load under faults, heal, and the reckoning. The same seed gives the same life. */
 export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
@@ -64,51 +97,66 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   readonly nodes: readonly SimNode[]
   readonly minInsyncReplicas: number
   readonly counts: Record<string, number> = {
+    ...Object.fromEntries(FAULTS.map((fault) => [fault, 0])),
+    lostResponses: 0,
     acknowledgements: 0,
+    unpromised: 0,
     consumed: 0,
+    commits: 0,
     elections: 0,
     leaderships: 0,
+    isrShrinks: 0,
+    isrExpands: 0,
     truncations: 0,
-    crash: 0,
-    powerCut: 0,
-    powerCutAll: 0,
-    pause: 0,
-    isolate: 0,
-    oneWayCut: 0,
+    tornTails: 0,
+    snapshotChunks: 0,
   }
   private readonly hash = new TraceHash()
-  private readonly log_: TraceLog
-  private readonly indexes = new Map<number, DurableLogIndex>()
-  private readonly elections = new OneLeaderPerTerm()
+  private readonly lines: TraceLog
+  private readonly indexes = new Map<number, LogIndex>()
+  private readonly faults: FaultSchedule
+  private readonly raftLeaders = new OneLeaderPerTerm()
   private readonly epochs = new EpochsAreMonotonic()
   private readonly consumed = new ConsumedNeverChanges()
   private readonly invariants: readonly Invariant[]
   private readonly acknowledged = new Map<string, Map<number, string>>()
   private readonly consumers: SimConsumer[] = []
   private readonly producers: SimProducer[] = []
+  private readonly careless: SimCarelessProducer[] = []
+  private readonly committers: SimCommitter[] = []
+  private healedAtMs = 0
+  /** From here on every request to these nodes must be answered. */
+  private answersDue: { sinceMs: number; nodes: readonly SimNode[] } | null = null
 
   constructor(private readonly options: RunOptions) {
     this.random = new SeededRandom(options.seed)
     this.compression = options.compression
-    this.log_ = new TraceLog(options.keepTrace ?? false)
+    this.lines = new TraceLog(options.keepTrace ?? false)
     this.links = new SimLinks(this.random.fork())
     this.network = new SimNetwork(this.clock, this.links)
     this.peers = new SimPeerNetwork<PeerMessage>(this.network)
     this.minInsyncReplicas = Math.min(2, options.nodes)
     const ids = Array.from({ length: options.nodes }, (_, i) => i + 1)
-    this.nodes = ids.map((id) => new SimNode(id, this, ids, new Map([['node.id', String(id)]])))
+    this.nodes = ids.map(
+      (id) =>
+        new SimNode(id, this, ids, new Map([['node.id', String(id)], ...Object.entries(BROKER_PROPERTIES)])),
+    )
     this.invariants = [
-      this.elections,
+      this.raftLeaders,
       new OneVotePerTerm(),
       new LogMatching(),
       new LeaderCompleteness(),
       new CommittedIsDurable(),
+      new MembersHoldCommitted(),
       new LeaderHoldsAcknowledged(),
+      new IsrIsSound(),
       this.epochs,
       new HighWatermarkIsSafe(),
       this.consumed,
       new AcknowledgedIsDurable(),
+      new CommitsAreKept(),
     ]
+    this.faults = new FaultSchedule(this, this.random.fork())
     this.observe()
   }
 
@@ -120,8 +168,10 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       violation =
         error instanceof Violation ? error.message : `crash: ${(error as Error).stack ?? String(error)}`
     }
-    this.counts.elections = this.elections.elections
+    this.counts.elections = this.raftLeaders.elections
     this.counts.leaderships = this.epochs.leaderships
+    this.counts.isrShrinks = this.epochs.isrShrinks
+    this.counts.isrExpands = this.epochs.isrExpands
     return {
       seed: this.options.seed,
       violation,
@@ -129,45 +179,81 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       simulatedSeconds: this.clock.nowMs / 1000,
       events: this.clock.eventCount,
       counts: this.counts,
-      timeline: this.options.keepTrace ? this.log_.all() : this.log_.last(60),
+      checks: Object.fromEntries(this.invariants.map(({ title, checks }) => [title, checks])),
+      timeline: this.options.keepTrace ? this.lines.all() : this.lines.last(80),
     }
   }
 
   private live(): void {
     for (const node of this.nodes) node.start(this.drift())
     let ready = false
-    const admin = new SimAdmin(this.clientWorld('admin'), 'admin', TOPIC)
-    admin.createTopic(PARTITIONS, () => {
+    new SimAdmin(this.clientWorld('admin'), 'admin', TOPIC, PARTITIONS).createTopic(() => {
       ready = true
     })
     this.clock.schedule(null, CHECK_INTERVAL_MS, () => this.check())
     if (!this.clock.runUntilTrue(() => ready, START_LIMIT_MS))
       throw new Violation('liveness', 'no topic could be made at the start')
     this.startClients()
-    const faults = new FaultSchedule(this, this.random.fork())
-    if (this.options.faults !== false) faults.start()
+    if (this.options.faults !== false) this.faults.start()
     this.clock.runFor(this.options.seconds * 1000)
-    faults.stop()
-    this.note('heal: the liveness phase begins')
-    for (const producer of this.producers) producer.stop()
-    const healed = (): boolean => this.isWell()
-    if (!this.clock.runUntilTrue(healed, LIVENESS_LIMIT_MS))
-      throw new Violation('liveness', this.whatIsNotWell())
-    this.reckon()
+    if (this.options.faults !== false)
+      this.serveWithout(this.nodes[randomBelow(this.random, this.nodes.length)]!)
+    this.faults.stop(null)
+    this.serveWithAll()
+  }
+
+  /** Liveness: a random majority must serve, whatever became of the rest. */
+  private serveWithout(lost: SimNode): void {
+    this.note(`liveness: all are healed but node ${lost.id}`)
+    this.faults.stop(lost)
+    const core = this.nodes.filter((node) => node !== lost)
+    this.within(() => this.serves(), core)
+    this.answersAreDueFrom(core)
+  }
+
+  private serveWithAll(): void {
+    this.note('liveness: every node is healed')
+    this.within(() => this.serves() && this.isWhole(), this.nodes)
+    this.answersAreDueFrom(this.nodes)
+    for (const producer of [...this.producers, ...this.careless]) producer.stop()
+    this.within(() => this.isQuiet(), this.nodes)
+    this.check()
+    const logs = this.nodes.map((node) => node.disk)
+    reckonValues(this.acknowledged, this.consumed.values)
+    reckonReplicas(logs, this.acknowledged, this.compression)
+  }
+
+  private within(isWell: () => boolean, among: readonly SimNode[]): void {
+    this.healedAtMs = this.clock.nowMs
+    if (!this.clock.runUntilTrue(isWell, LIVENESS_LIMIT_MS))
+      throw new Violation('liveness', this.whatIsNotWell(among))
+  }
+
+  /** What was under way may still be given up; what is asked from then on must be answered. */
+  private answersAreDueFrom(nodes: readonly SimNode[]): void {
+    this.answersDue = { sinceMs: this.clock.nowMs, nodes }
+    this.clock.runFor(SETTLE_MS)
+    this.answersDue = null
   }
 
   private startClients(): void {
+    const make = <C>(
+      name: string,
+      Client: new (world: ClientWorld, name: string, topic: string, partitions: number) => C,
+    ): C => new Client(this.clientWorld(name), name, TOPIC, PARTITIONS)
     for (let i = 0; i < 2; i++) {
-      const producer = new SimProducer(this.clientWorld(`producer-${i}`), `p${i}`, TOPIC)
-      producer.start(60)
-      this.producers.push(producer)
-      const consumer = new SimConsumer(this.clientWorld(`consumer-${i}`), `c${i}`, TOPIC)
-      consumer.start()
-      this.consumers.push(consumer)
+      this.producers.push(make(`p${i}`, SimProducer))
+      this.consumers.push(make(`c${i}`, SimConsumer))
     }
+    this.careless.push(make('u0', SimCarelessProducer))
+    this.committers.push(make('g0', SimCommitter))
+    for (const producer of this.producers) producer.start(60)
+    for (const producer of this.careless) producer.start(100)
+    for (const consumer of this.consumers) consumer.start()
+    for (const committer of this.committers) committer.start()
   }
 
-  private clientWorld(name: string): ConstructorParameters<typeof SimProducer>[0] {
+  private clientWorld(name: string): ClientWorld {
     const process = this.clock.process(name)
     return {
       process,
@@ -180,92 +266,134 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   }
 
   private observe(): void {
+    this.clock.afterEvent = (event) => this.afterEvent(event)
     this.peers.onDeliver = (from, to, message) => {
-      this.hash.add(this.clock.nowMs, `${from}>${to} ${fingerprintOf(message)}`)
-      for (const invariant of this.invariants) invariant.onPeerMessage(from, to, message)
+      this.hash.add(`${from}>${to} ${fingerprintOf(message)}`)
+      if (message.type === 'raft' && message.message.type === 'installSnapshot') this.counts.snapshotChunks!++
+      for (const invariant of this.invariants) invariant.onPeerMessage(this, from, to, message)
+      this.faults.onPeerMessage(from, message)
     }
     for (const node of this.nodes) {
-      const index = new DurableLogIndex(node.disk)
+      const index = new LogIndex(node.disk)
       this.indexes.set(node.id, index)
       node.disk.onWrite = (path, position, chunks) => {
         index.onWrite(path, position, chunks)
-        this.hash.add(
-          this.clock.nowMs,
-          `${node.id} write ${path} ${position}`,
-          chunks.length === 1 ? chunks[0] : Buffer.concat(chunks),
-        )
+        this.hash.add(`${node.id} write ${path} ${position}`, chunks)
       }
+      node.disk.onTruncate = (path, from, to) => {
+        if (path.endsWith('.log') && to < from)
+          this.counts[this.hasOpenLogs(node) ? 'truncations' : 'tornTails']!++
+        index.onTruncate(path, to)
+      }
+      node.disk.onMoved = (from, to) => index.onMoved(from, to)
+      node.onPowerCut = () => index.rescan()
     }
+  }
+
+  private hasOpenLogs(node: SimNode): boolean {
+    return node.node !== null && node.node.state !== 'starting' && node.node.state !== 'recovering'
+  }
+
+  private afterEvent(event: SimEvent): void {
+    this.hash.event(event.timeMs, event.sequence)
+    const node = this.ownerOf(event)
+    if (node === undefined || !node.isUp) return
+    const replicas: readonly PartitionStatus[] = node.replicas()
+    if (replicas.length === 0) return
+    for (const invariant of this.invariants) invariant.afterNodeEvent(this, node, replicas)
+  }
+
+  private ownerOf(event: SimEvent): SimNode | undefined {
+    if (event.owner === null) return undefined
+    for (const node of this.nodes) if (node.process === event.owner) return node
+    return undefined
   }
 
   private check(): void {
     for (const invariant of this.invariants) invariant.check(this)
+    for (const node of this.nodes) {
+      if (node.quarantined().length > 0)
+        throw new Violation(
+          'no undamaged log is quarantined',
+          `node ${node.id}: ${JSON.stringify(node.quarantined())}`,
+        )
+    }
     this.clock.schedule(null, CHECK_INTERVAL_MS, () => this.check())
   }
 
-  /** The end: every acknowledged record was consumed, once, where it was acknowledged. */
-  private reckon(): void {
-    for (const [partition, records] of this.acknowledged) {
-      const seen = this.consumed.values.get(partition)
-      for (const [offset, value] of records) {
-        const found = seen?.get(offset)
-        if (found !== value) {
-          throw new Violation(
-            'no acknowledged record is lost',
-            `${partition}:${offset} was acknowledged as ${value} and holds ${found ?? 'nothing'}`,
-          )
-        }
-      }
+  /** Every partition took a record since the heal, and every consumer got it. */
+  private serves(): boolean {
+    for (let partition = 0; partition < PARTITIONS; partition++) {
+      if (!this.producers.every((p) => p.acknowledgedAtMs(partition) > this.healedAtMs)) return false
     }
-    for (const [partition, records] of this.consumed.values) {
-      const places = new Map<string, number>()
-      for (const [offset, value] of records) {
-        const first = places.get(value)
-        if (first !== undefined)
-          throw new Violation(
-            '23 a sequence is appended once',
-            `${value} lies at ${partition}:${first} and :${offset}`,
-          )
-        places.set(value, offset)
-      }
-    }
+    return this.haveConsumedAll()
   }
 
-  private isWell(): boolean {
-    if (!this.nodes.every((n) => n.isUp && n.node?.state === 'running')) return false
+  private haveConsumedAll(): boolean {
     for (const [partition, records] of this.acknowledged) {
-      const highest = Math.max(...records.keys())
+      let highest = -1
+      for (const offset of records.keys()) highest = Math.max(highest, offset)
       const number = Number(partition.slice(partition.lastIndexOf('-') + 1))
       if (!this.consumers.every((c) => c.position(number) > highest)) return false
     }
-    return this.nodes.every((n) =>
-      n
-        .node!.services.partitions.list()
-        .every((p) => p.role !== 'leader' || p.isr.committed.length === this.nodes.length),
+    return true
+  }
+
+  /** Every node serves, and every replica is in sync. */
+  private isWhole(): boolean {
+    return this.nodes.every(
+      (node) =>
+        node.isUp &&
+        node.node?.state === 'running' &&
+        node.replicas().every((p) => p.role !== 'leader' || p.isr.committed.length === this.nodes.length),
     )
   }
 
-  private whatIsNotWell(): string {
-    const nodes = this.nodes.map((n) => {
-      const status = n.node?.startedQuorum?.status()
-      const partitions = n.node?.services.partitions.list() ?? []
-      const replicas = partitions.map(
-        (p) =>
-          `${p.topic}-${p.partitionId} ${p.role} e${p.leaderEpoch} isr ${p.isr.committed.join('/')} [${p.logStartOffset},${p.highWatermark},${p.logEndOffset})`,
-      )
+  /** Nothing is under way any more: every replica holds the same, and everyone knows it. */
+  private isQuiet(): boolean {
+    if (!this.isWhole() || !this.haveConsumedAll()) return false
+    const ends = new Map<string, string>()
+    for (const node of this.nodes) {
+      for (const { topic, partitionId, logStartOffset, logEndOffset, highWatermark } of node.replicas()) {
+        if (topic !== TOPIC) continue
+        if (highWatermark !== logEndOffset) return false
+        const name = `${topic}-${partitionId}`
+        const own = `${logStartOffset}-${logEndOffset}`
+        if ((ends.get(name) ?? own) !== own) return false
+        ends.set(name, own)
+      }
+    }
+    return ends.size === PARTITIONS
+  }
+
+  private whatIsNotWell(among: readonly SimNode[]): string {
+    const nodes = among.map((n) => {
+      const status = n.quorum?.status()
+      const replicas = n
+        .replicas()
+        .map(
+          (p) =>
+            `${p.topic}-${p.partitionId} ${p.role} e${p.leaderEpoch} isr ${p.isr.committed.join('/')} [${p.logStartOffset},${p.highWatermark},${p.logEndOffset})`,
+        )
       return `node ${n.id} ${n.isUp ? n.node?.state : 'down'} ${status?.role} term ${status?.term} commit ${status?.commitIndex}: ${replicas.join('; ')}`
     })
-    const positions = this.consumers.map(
-      (c) => `${c.name} at ${Array.from({ length: PARTITIONS }, (_, i) => c.position(i)).join('/')}`,
-    )
-    return `not well within ${LIVENESS_LIMIT_MS} ms\n  ${[...nodes, ...positions].join('\n  ')}`
+    const across = (positionOf: (partition: number) => number): string =>
+      Array.from({ length: PARTITIONS }, (_, i) => positionOf(i)).join(' / ')
+    const clients = [
+      ...this.consumers.map((c) => `${c.name} at ${across((i) => c.position(i))}`),
+      ...this.producers.map((p) => `${p.name} acknowledged at ${across((i) => p.acknowledgedAtMs(i))} ms`),
+    ]
+    return `not well ${LIVENESS_LIMIT_MS} ms after the heal at ${this.healedAtMs} ms\n  ${[...nodes, ...clients].join('\n  ')}`
   }
 
   // What the nodes tell.
 
   log(node: number, line: string): void {
-    if (/truncat/i.test(line)) this.counts.truncations!++
-    this.log_.add(this.clock.nowMs, `node-${node} ${line}`)
+    this.line(`node-${node} ${line}`)
+  }
+
+  onImage(node: SimNode, image: MetadataImage): void {
+    for (const invariant of this.invariants) invariant.onImage(this, node, image)
   }
 
   onFatal(node: SimNode, error: Error): void {
@@ -281,9 +409,19 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       records = new Map()
       this.acknowledged.set(partition, records)
     }
+    const before = records.get(offset)
+    if (before !== undefined && before !== value)
+      throw new Violation(
+        'one offset, one record',
+        `${partition}:${offset} was acknowledged as ${before} and as ${value}`,
+      )
     records.set(offset, value)
-    this.hash.add(this.clock.nowMs, `ack ${partition} ${offset} ${value}`)
+    this.hash.add(`ack ${partition} ${offset} ${value}`)
     for (const invariant of this.invariants) invariant.onAcknowledged(this, partition, offset, value)
+  }
+
+  onUnpromised(): void {
+    this.counts.unpromised!++
   }
 
   onConsumed(consumer: string, partition: string, offset: number, value: string): void {
@@ -299,27 +437,61 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     for (const invariant of this.invariants) invariant.onOffsetReset(consumer, partition, offset)
   }
 
-  // What the faults do.
+  onCommitAcknowledged(group: string, offset: number): void {
+    this.counts.commits!++
+    for (const invariant of this.invariants) invariant.onCommitAcknowledged(group, offset)
+  }
 
-  durableHolders(partition: string, offset: number): number[] {
-    return this.nodes.filter((n) => this.indexes.get(n.id)!.holds(partition, offset)).map((n) => n.id)
+  onCommitFetched(group: string, offset: number, nodeId: number): void {
+    for (const invariant of this.invariants) invariant.onCommitFetched(this, group, offset, nodeId)
+  }
+
+  onImpossible(client: string, what: string): void {
+    throw new Violation('23 a sequence in order is taken', `${client} was answered ${what}`)
+  }
+
+  onTimeOut(client: string, nodeId: number): void {
+    this.line(`${client} waited too long for node ${nodeId}`)
+    if (this.answersDue?.nodes.some((node) => node.id === nodeId))
+      throw new Violation('liveness', `${client} got no answer from node ${nodeId}, long after the heal`)
+  }
+
+  onResponseLost(): void {
+    this.counts.lostResponses!++
+  }
+
+  // What the faults do, and what the invariants ask.
+
+  durableCopies(partition: string, offset: number): Map<number, string> {
+    const copies = new Map<number, string>()
+    for (const [id, index] of this.indexes) {
+      const identity = index.durableAt(partition, offset)
+      if (identity !== undefined) copies.set(id, identity)
+    }
+    return copies
+  }
+
+  heldAt(node: number, partition: string, offset: number): string | undefined {
+    return this.indexes.get(node)!.heldAt(partition, offset)
   }
 
   note(line: string): void {
-    this.hash.add(this.clock.nowMs, line)
-    this.log_.add(this.clock.nowMs, `-- ${line}`)
+    this.hash.add(line)
+    this.line(`-- ${line}`)
   }
 
-  count(fault: string): void {
-    this.counts[fault] = (this.counts[fault] ?? 0) + 1
+  struck(fault: Fault, line: string): void {
+    this.counts[fault]!++
+    this.note(line)
   }
 
   drift(): number {
     return randomBetween(this.random, -200, 200)
   }
 
-  restartDelayMs(random: SeededRandom): number {
-    return randomBelow(random, 3) === 0 ? randomBetween(random, 10, 60) : randomBetween(random, 100, 4_000)
+  private line(line: string): void {
+    this.lines.add(this.clock.nowMs, line)
+    this.options.onLine?.(`${this.clock.nowMs.toFixed(1).padStart(10)}  ${line}`)
   }
 }
 
