@@ -8,6 +8,8 @@ import { failed } from './command-errors.js'
 export interface RouterEnvironment {
   clock: Clock
   nodeId: NodeId
+  /** Drawn at each start: a reply to the process before this one must answer no command of this one. */
+  firstRequestId: number
   maxPending: number
   /** The Raft leader as far as this node knows. */
   leader(): NodeId | undefined
@@ -41,10 +43,12 @@ export class CommandRouter {
   private held: Item[] = []
   private readonly sent = new Map<number, Item>()
   private pending = 0
-  private nextRequestId = 1
+  private nextRequestId: number
   private closed = false
 
-  constructor(private readonly environment: RouterEnvironment) {}
+  constructor(private readonly environment: RouterEnvironment) {
+    this.nextRequestId = environment.firstRequestId
+  }
 
   /** `done` is an input of its own, never called from within. */
   submit(

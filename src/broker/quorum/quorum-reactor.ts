@@ -37,6 +37,9 @@ export const DEFAULT_QUORUM_SETTINGS: QuorumSettings = {
   eventCapacity: 1000,
 }
 
+/** 2³² draws of so many ids lie within the safe integers. */
+const MAX_REQUESTS_OF_A_PROCESS = 2 ** 20
+
 /** What exists from the moment on at which this node belongs to a cluster. */
 interface Running {
   driver: RaftDriver
@@ -84,6 +87,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     this.router = new CommandRouter({
       clock: options.clock,
       nodeId: options.nodeId,
+      firstRequestId: options.random.uint32() * MAX_REQUESTS_OF_A_PROCESS,
       maxPending: this.settings.maxPendingCommands,
       leader: () => this.running?.driver.node.leader,
       isConnected: (peer) => this.watch.isConnected(peer),

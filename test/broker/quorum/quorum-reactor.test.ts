@@ -105,6 +105,24 @@ describe('a quorum of three', () => {
     ).toEqual(THREE.map((id) => [id, `dir-${id}`, lastIndex + 1]))
   })
 
+  it('takes no reply to the process before it for its own', () => {
+    const cluster = led(5)
+    const leader = cluster.leader()!
+    const [victim] = cluster.nodes.filter((node) => node !== leader)
+    // Nothing commits for a while: what the old process asks for is answered when the new one is there.
+    cluster.peers.drop = (_from, to, message) =>
+      to === leader.id && message.type === 'raft' && message.message.type === 'appendReply'
+    victim!.setConfig('log.retention.ms', '1000')
+    cluster.world.runFor(50)
+    victim!.kill()
+    victim!.start()
+    cluster.until(() => victim!.leader === leader.id)
+    const own = victim!.submit({ type: 'unregisterBroker', brokerId: 9 })
+    cluster.world.runFor(50)
+    cluster.peers.drop = null
+    expect(cluster.reply(own)).toMatchObject({ type: 'unregisterBroker' })
+  })
+
   it('fails what is pending with NOT_CONTROLLER when the controller dies', () => {
     const cluster = led()
     const leader = cluster.leader()!
