@@ -6,7 +6,7 @@ export const PEER_METHOD_PATH = '/kogge.peer.v1.Peer/Connect'
 /** Above the largest Append and snapshot chunk by far. */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
-/** What may wait in a lane while the connection is slower than its sender. */
+/** What may wait in a lane while it is being opened, or while the connection is slower than its sender. */
 const LIMITS: Record<Lane, { messages: number; bytes: number; drop: 'oldest' | 'newest' }> = {
   // Only the newest heartbeat means anything.
   heartbeat: { messages: 64, bytes: 64 * 1024, drop: 'oldest' },
@@ -46,6 +46,8 @@ export interface LaneEvents {
   hello(lane: Lane): grpc.Metadata
   /** False: wait for `wake`, instead of dialling a peer that is away three times over. */
   mayDial(lane: Lane): boolean
+  /** Another stream to or from this peer stands: what is sent while this one is being opened waits for it. */
+  isConnected(): boolean
   /** The peer took the stream. */
   opened(): void
   /** A stream that stood broke. */
@@ -89,8 +91,9 @@ export class PeerLane {
 
   /** Returns whether the message was taken. */
   send(bytes: Uint8Array): boolean {
-    if (!this.open || bytes.length > MAX_MESSAGE_BYTES) return this.drop()
-    if (!this.isBlocked) {
+    if (bytes.length > MAX_MESSAGE_BYTES) return this.drop()
+    if (!this.open && !(this.call && this.events.isConnected())) return this.drop()
+    if (this.open && !this.isBlocked) {
       this.write(bytes)
       return true
     }
@@ -146,6 +149,7 @@ export class PeerLane {
     this.stopTimer()
     this.open = true
     this.retryMs = RETRY_MIN_MS
+    this.flush()
     this.events.opened()
   }
 
@@ -208,6 +212,10 @@ export class PeerLane {
     this.inFlightBytes -= length
     if (!this.isBlocked || call.writableNeedDrain || this.inFlightBytes >= MAX_IN_FLIGHT_BYTES) return
     this.isBlocked = false
+    this.flush()
+  }
+
+  private flush(): void {
     let sent = 0
     while (sent < this.queue.length && !this.isBlocked) {
       const bytes = this.queue[sent++]!

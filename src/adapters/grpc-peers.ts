@@ -167,6 +167,7 @@ class Peers implements GrpcPeers {
     return new PeerLane(lane, address, {
       hello: () => this.hello(peer.id, lane),
       mayDial: () => lane === 'heartbeat' || peer.outgoing.get('heartbeat')?.isOpen === true,
+      isConnected: () => peer.connected,
       opened: () => {
         peer.lastRefusal = ''
         for (const other of peer.outgoing.values()) other.wake()

@@ -20,6 +20,7 @@ type Event = {
 /** A node's transport with its server, and everything that it was told, in order. */
 class Node {
   readonly events: Event[] = []
+  onConnected = (): void => undefined
   readonly peers: GrpcPeers
   private readonly waiters = new Set<() => void>()
   private server: GrpcServer | undefined
@@ -42,7 +43,10 @@ class Node {
       logger,
       handler: {
         onMessage: (peer, message) => note({ what: 'message', peer, message }),
-        onConnected: (peer) => note({ what: 'connected', peer }),
+        onConnected: (peer) => {
+          note({ what: 'connected', peer })
+          this.onConnected()
+        },
         onDisconnected: (peer) => note({ what: 'disconnected', peer }),
       },
     })
@@ -117,7 +121,7 @@ const snapshotChunk = (offset: number, length: number): PeerMessage => ({
   },
 })
 
-/** Sends until the other one has it: a lane that is not up yet drops, as it says. */
+/** Sends until the other one has it, perhaps more than once: a lane that is not being opened yet drops, as it says. */
 async function sendUntilReceived(from: Node, to: Node, lane: Lane, message: PeerMessage): Promise<void> {
   let received = false
   const arrival = to.until((event) => event.what === 'message').then(() => (received = true))
@@ -151,11 +155,12 @@ describe('messages', () => {
     const before = b.messages().length
     for (let i = 1; i <= 500; i++) a.peers.send(2, 'raft', heartbeat(i))
     expect(b.messages()).toHaveLength(before)
-    await b.until((event) => event.what === 'message', before + 500)
-    const contexts = b
-      .messages()
-      .map((m) => m.type === 'raft' && m.message.type === 'heartbeat' && m.message.readContext)
-    expect(contexts.slice(before)).toEqual(Array.from({ length: 500 }, (_, i) => i + 1))
+    const contextOf = (m: PeerMessage | undefined): number =>
+      m?.type === 'raft' && m.message.type === 'heartbeat' ? m.message.readContext : 0
+    await b.until((event) => contextOf(event.message) === 500)
+    const contexts = b.messages().map(contextOf)
+    // 0: what was sent before, until the lane was up.
+    expect(contexts.filter((context) => context > 0)).toEqual(Array.from({ length: 500 }, (_, i) => i + 1))
   })
 
   it('travel on every lane', async () => {
@@ -164,6 +169,20 @@ describe('messages', () => {
       await sendUntilReceived(a, b, lane, heartbeat(1))
       expect(b.messages()[0]).toEqual(heartbeat(1))
     }
+  })
+
+  it('that are sent as soon as the peer is connected arrive, though their lane is still being opened', async () => {
+    const a = new Node(1)
+    const b = new Node(2)
+    await Promise.all([a.listen(), b.listen()])
+    // The first thing that a node does on a connection: a command must not be lost, and wait for its time-out.
+    a.onConnected = () => {
+      for (let i = 1; i <= 3; i++) a.peers.send(2, 'controller', heartbeat(i))
+    }
+    a.peers.setPeers(new Map([[2, b.address]]))
+    await b.until((event) => event.what === 'message', 3)
+    expect(b.messages()).toEqual([heartbeat(1), heartbeat(2), heartbeat(3)])
+    expect(a.peers.droppedMessages()).toBe(0)
   })
 
   it('are dropped and counted where the peer is away or unknown', () => {
