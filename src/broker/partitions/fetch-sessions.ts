@@ -102,6 +102,7 @@ export class FetchSessions {
   }
 
   private start(partitions: FetchPartition[], usesTopicIds: boolean, replicaId: NodeId): FetchContext {
+    if (replicaId !== -1) this.dropThoseOf(replicaId)
     if (partitions.length === 0 || !this.makeRoom(replicaId !== -1))
       return { type: 'sessionless', partitions }
     const session: FetchSession = {
@@ -115,6 +116,12 @@ export class FetchSessions {
     }
     this.sessions.set(session.id, session)
     return { type: 'session', session, isIncremental: false }
+  }
+
+  /** A replica has one session here: it begins anew because it lost the connection of the other. */
+  private dropThoseOf(replicaId: NodeId): void {
+    for (const session of [...this.sessions.values()])
+      if (session.replicaId === replicaId) this.drop(session.id)
   }
 
   private makeRoom(isReplica: boolean): boolean {

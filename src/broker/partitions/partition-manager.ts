@@ -194,6 +194,7 @@ export class PartitionManager {
     }
     if (change.everything) {
       this.reconcileAll()
+      this.applyConfigs(change)
     } else {
       for (const topicId of change.topicsDeleted.keys()) this.removeTopic(topicId)
       for (const topicId of change.topicsChanged) this.reconcileTopic(topicId)

@@ -116,7 +116,7 @@ export class ReplicaFetcher {
     }
     if (address.host === dialled.host && address.port === dialled.port) return
     this.connection.close()
-    this.onLost('the leader listens elsewhere now')
+    this.onLost('the leader listens elsewhere now', false)
   }
 
   close(): void {
@@ -220,7 +220,7 @@ export class ReplicaFetcher {
       {
         onOpen: () => this.queueSend(),
         onAnswer: (body) => this.onAnswer(body),
-        onLost: (reason) => this.onLost(reason),
+        onLost: (reason) => this.onLost(reason, true),
       },
     )
     this.connection = connection
@@ -232,8 +232,9 @@ export class ReplicaFetcher {
     connection.dial(dialer, address)
   }
 
-  private onLost(reason: string): void {
-    const stood = this.connection?.isOpen === true || this.failures === 0
+  /** @param isBroken the leader's process may have died; false where it answered, or where we ended the connection */
+  private onLost(reason: string, isBroken: boolean): void {
+    const stood = this.failures === 0
     this.connection = null
     this.sessionId = 0
     this.sessionEpoch = 0
@@ -241,7 +242,7 @@ export class ReplicaFetcher {
     for (const entry of this.partitions.values()) if (entry.state === 'asked') entry.state = 'ready'
     if (this.isClosed) return
     this.host.logger.debug({ leader: this.leader, reason }, 'the connection to the leader is lost')
-    if (stood) this.host.onLeaderLost(this.leader)
+    if (isBroken && stood) this.host.onLeaderLost(this.leader)
     this.retryLater()
   }
 
@@ -266,7 +267,7 @@ export class ReplicaFetcher {
     this.answered += 1
     if (body.errorCode !== ErrorCode.NONE) {
       this.connection?.close()
-      this.onLost(`the leader answered ${errorName(body.errorCode)}`)
+      this.onLost(`the leader answered ${errorName(body.errorCode)}`, false)
       return
     }
     this.failures = 0
@@ -320,8 +321,11 @@ export class ReplicaFetcher {
     if (outcome.type === 'done') entry.failures = 0
   }
 
-  private makeDurable(entry: Fetched, isOurs: boolean): void {
-    if (!isOurs) return
+  private makeDurable(entry: Fetched, wasCut: boolean): void {
+    if (!wasCut) {
+      this.backOff(entry, 'the log could not be cut')
+      return
+    }
     entry.state = 'busy'
     entry.partition.syncFollower(() => this.makeReady(entry))
   }

@@ -53,6 +53,8 @@ export class Cluster {
   readonly deaf = new Set<number>()
   private registrations = 0
   alterPartitionRequests: AlterPartition[] = []
+  /** Leaders whose connections broke, as followers said. */
+  readonly lostLeaders: number[] = []
 
   constructor(
     readonly ids: readonly number[] = [1, 2, 3],
@@ -234,6 +236,7 @@ export class Broker {
       logs: this.logs,
       brokerEpoch: () => this.brokerEpoch,
       isServing: () => true,
+      onLeaderLost: (leader: number) => void cluster.lostLeaders.push(leader),
     }
     this.partitions = new PartitionManager(services)
     const handlers = { ...services, partitions: this.partitions } as unknown as BrokerServices
@@ -271,6 +274,13 @@ export class Broker {
     const records = this.cluster.history.slice(this.applied)
     this.applied = this.cluster.history.length
     if (records.length > 0) this.process.schedule(0, () => this.cache.applyCommitted(records, this.applied))
+  }
+
+  /** The same as all records so far, in one piece. */
+  applySnapshot(): void {
+    const { history } = this.cluster
+    this.applied = history.length
+    this.process.schedule(0, () => this.cache.applySnapshot(history, this.applied))
   }
 
   kill(): void {

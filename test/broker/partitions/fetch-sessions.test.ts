@@ -52,6 +52,16 @@ it('gives a replica the place of a client at once, and never that of a live repl
   expect(open(3).type).toBe('sessionless')
 })
 
+it('holds one session of a replica, however often its connection breaks', () => {
+  const { open, sessions } = cache(10)
+  const client = open()
+  for (let connection = 0; connection < 20; connection++) expect(open(2).type).toBe('session')
+  expect(open(3).type).toBe('session')
+  expect(sessions.size).toBe(3)
+  const id = client.type === 'session' ? client.session.id : 0
+  expect(sessions.open(request(id, 1), true, -1).type).toBe('session')
+})
+
 it('is bound to who opened it', () => {
   const { open, sessions } = cache(1)
   const context = open(2)

@@ -146,16 +146,13 @@ describe('replication', () => {
     cluster.run(600)
     const slow = [1, 50]
     cluster.node(3).disk.faults.syncLatencyMs = () => slow.shift() ?? 1
-    const moved = [TOPIC_ID, other].map(
-      (topicId) =>
-        ({
-          type: 'partitionChangeRecord',
-          topicId,
-          partitionId: 0,
-          leader: 1,
-          isr: { nodes: [1, 3] },
-        }) as const,
-    )
+    const moved = [TOPIC_ID, other].map((topicId) => ({
+      type: 'partitionChangeRecord' as const,
+      topicId,
+      partitionId: 0,
+      leader: 1,
+      isr: { nodes: [1, 3] },
+    }))
     cluster.commit(...moved)
     cluster.run(60)
     let errorCode = -1
@@ -167,6 +164,43 @@ describe('replication', () => {
     })
     cluster.run(60)
     expect(errorCode).toBe(0)
+  })
+
+  it('takes a leader for lost whose connection broke, not one that answered with an error', () => {
+    const cluster = started()
+    const { brokerEpoch } = cluster.node(3)
+    cluster.commit(cluster.registration(3))
+    cluster.node(3).brokerEpoch = brokerEpoch // it learns of its registration later
+    cluster.run(1_000)
+    expect(cluster.lostLeaders).toEqual([])
+    cluster.node(3).brokerEpoch = cluster.image.brokers.get(3)!.epoch
+    cluster.run(1_000)
+    cluster.node(1).kill()
+    cluster.run(50)
+    expect(cluster.lostLeaders.sort()).toEqual([1, 1])
+  })
+
+  it('follows the configurations that came with a snapshot', () => {
+    const cluster = started()
+    cluster.deaf.add(1)
+    cluster.commit({
+      type: 'configRecord',
+      resourceType: 'topic',
+      resourceName: TOPIC,
+      name: 'segment.bytes',
+      value: '160',
+    })
+    cluster.deaf.clear()
+    cluster.node(1).applySnapshot()
+    cluster.run(50)
+    for (let round = 0; round < 3; round++) cluster.node(1).append(batch(['a']))
+    cluster.run(50)
+    const { directory } = cluster.node(1).logs.get(TOPIC_ID, 0)!
+    const segments = cluster
+      .node(1)
+      .disk.list(directory)
+      .filter((name) => name.endsWith('.log'))
+    expect(segments).toHaveLength(2)
   })
 
   it('replicates what many turns bring, in order and without a copy', () => {
