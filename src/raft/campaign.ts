@@ -1,3 +1,4 @@
+import type { NodeId } from '../lib/ids.js'
 import type { RoleCause } from './api.js'
 import type { CampaignState, RaftCore } from './core.js'
 import { becomeLeader } from './leader.js'
@@ -26,8 +27,10 @@ export function onElectionTimeout(core: RaftCore): void {
     return
   }
   const cause = core.isLeaderDead ? 'leaderDead' : 'electionTimeout'
+  const dead = core.isLeaderDead ? core.leader : undefined
   core.leader = undefined
-  const campaign: CampaignState = { type: 'preCandidate', votes: new Map(), startedMs: core.nowMs, cause }
+  const { nowMs: startedMs } = core
+  const campaign: CampaignState = { type: 'preCandidate', votes: new Map(), startedMs, cause, dead }
   core.role = campaign
   core.announce(cause)
   if (core.isAlone) {
@@ -51,9 +54,9 @@ function sendPreVotes(core: RaftCore, campaign: CampaignState): void {
 }
 
 /** Raft §5.2. The requests leave once term and vote are durable, and only then does the node's own vote count. */
-export function startElection(core: RaftCore, cause: RoleCause, startedMs: number): void {
+export function startElection(core: RaftCore, cause: RoleCause, startedMs: number, dead?: NodeId): void {
   core.enterTerm(core.term + 1, core.self)
-  core.role = { type: 'candidate', votes: new Map(), startedMs, cause }
+  core.role = { type: 'candidate', votes: new Map(), startedMs, cause, dead }
   core.resetElectionDeadline()
   core.announce(cause === 'transfer' ? 'transfer' : 'preVoteWon')
   askForVotes(core, 'vote', cause === 'transfer')
@@ -95,10 +98,10 @@ export function onVoteReply(core: RaftCore, message: VoteReply): void {
 }
 
 function countVotes(core: RaftCore, role: CampaignState): void {
-  const result = tally(core.configuration, role.votes)
+  const result = tally(core.configuration, role.votes, role.dead)
   if (role.type === 'preCandidate') {
     // A refusal changes nothing: the next round asks again, and a live leader ends the waiting.
-    if (result === 'won') startElection(core, role.cause, role.startedMs)
+    if (result === 'won') startElection(core, role.cause, role.startedMs, role.dead)
     return
   }
   if (result === 'won') becomeLeader(core, role)

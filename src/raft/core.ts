@@ -17,6 +17,8 @@ export interface CampaignState {
   /** When the pre-vote began. */
   startedMs: number
   cause: RoleCause
+  /** The leader whose dial was refused: it gives no vote, so that a split vote is known to be lost at once. */
+  dead: NodeId | undefined
 }
 
 /**

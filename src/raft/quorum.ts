@@ -24,9 +24,11 @@ export function majorityValue(values: readonly number[]): LogIndex {
   return descending[majoritySize(values.length) - 1]!
 }
 
+/** `dead`: a voter from whom no vote is expected. One that comes all the same counts. */
 export function tally(
   configuration: Configuration,
   votes: ReadonlyMap<NodeId, boolean>,
+  dead: NodeId | undefined,
 ): 'won' | 'lost' | 'open' {
   const needed = majoritySize(configuration.voters.length)
   let granted = 0
@@ -34,7 +36,7 @@ export function tally(
   for (const { nodeId } of configuration.voters) {
     const vote = votes.get(nodeId)
     if (vote === true) granted++
-    else if (vote === false) rejected++
+    else if (vote === false || nodeId === dead) rejected++
   }
   if (granted >= needed) return 'won'
   return rejected > configuration.voters.length - needed ? 'lost' : 'open'
