@@ -27,6 +27,8 @@ export interface FlushSource {
   failFlush(error: Error): void
 }
 
+/** Each holds files open until its group is synced; more logs than the groups may hold wait for the next ones. */
+const MAX_LOGS_IN_GROUP = 64
 const FULL_DISK_RETRY_MS = 500
 
 /**
@@ -115,7 +117,11 @@ export class FlushScheduler {
     }
     const room = this.maxConcurrentSyncs - this.inFlight
     if (room <= 0) return
-    const ready = [...this.dirty].filter((source) => !this.busy.has(source))
+    const ready: FlushSource[] = []
+    for (const source of this.dirty) {
+      if (ready.length === room * MAX_LOGS_IN_GROUP) break
+      if (!this.busy.has(source)) ready.push(source)
+    }
     const groups = Math.min(room, ready.length)
     for (let group = 0; group < groups; group++) {
       this.start(ready.filter((_source, i) => i % groups === group))

@@ -17,6 +17,8 @@ export interface PinnedFile {
 /** Open files of all logs, the least recently used closed first. Pinned ones stay open: a sync is under way. */
 export class HandleCache {
   private readonly handles = new Map<string, Handle>()
+  /** The paths above by directory: a log that is closed must not look through the files of all others. */
+  private readonly byDirectory = new Map<string, Set<string>>()
 
   constructor(
     private readonly disk: Disk,
@@ -51,12 +53,14 @@ export class HandleCache {
     const handle = this.handles.get(path)
     if (handle === undefined) return
     this.handles.delete(path)
+    this.siblings(path)?.delete(path)
+    if (this.siblings(path)?.size === 0) this.byDirectory.delete(directoryOf(path))
     handle.isDetached = true
     if (handle.pins === 0) handle.file.close()
   }
 
   closeUnder(directory: string): void {
-    for (const path of [...this.handles.keys()]) if (path.startsWith(`${directory}/`)) this.close(path)
+    for (const path of [...(this.byDirectory.get(directory) ?? [])]) this.close(path)
   }
 
   closeAll(): void {
@@ -74,7 +78,14 @@ export class HandleCache {
     if (this.handles.size >= this.limit) this.evict()
     handle = { file: this.disk.open(path, { create }), pins: 0, isDetached: false }
     this.handles.set(path, handle)
+    const siblings = this.siblings(path)
+    if (siblings === undefined) this.byDirectory.set(directoryOf(path), new Set([path]))
+    else siblings.add(path)
     return handle
+  }
+
+  private siblings(path: string): Set<string> | undefined {
+    return this.byDirectory.get(directoryOf(path))
   }
 
   private evict(): void {
@@ -84,4 +95,8 @@ export class HandleCache {
       return
     }
   }
+}
+
+function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'))
 }

@@ -98,6 +98,9 @@ export interface OpenResult {
 const CLEAN_SHUTDOWN = '.kafka_cleanshutdown'
 /** Recovery points are synced so often, where nothing else did it. */
 const POINT_SYNC_MS = 1_000
+/** Loading goes on in a turn for so long, but not beyond so many logs. */
+const LOAD_TURN_MS = 10
+const LOADS_IN_TURN = 100
 const SPACE_CHECK_MS = 1_000
 const SCRUB_INTERVAL_MS = 250
 const SCRUB_BYTES = 1024 * 1024
@@ -161,7 +164,7 @@ export class LogManager {
   }
 
   /**
-   * Loads and recovers every log, one in each turn; `done` is called once, later, when all that was found is durable.
+   * Loads and recovers every log, some in each turn; `done` is called once, later, when all that was found is durable.
    * Errors: DiskError.
    */
   open(
@@ -185,13 +188,16 @@ export class LogManager {
     }
     const next = (): void => {
       try {
-        const name = names.shift()
-        if (name === undefined) {
-          this.settleUnidentified()
-          this.syncRecovered(finish)
-          return
+        const begunMs = clock.monotonicMs()
+        for (let i = 0; i < LOADS_IN_TURN && clock.monotonicMs() - begunMs < LOAD_TURN_MS; i++) {
+          const name = names.shift()
+          if (name === undefined) {
+            this.settleUnidentified()
+            this.syncRecovered(finish)
+            return
+          }
+          this.load(name, configOf)
         }
-        this.load(name, configOf)
       } catch (error) {
         finish(error as Error)
         return

@@ -524,7 +524,8 @@ export class PartitionLog implements ReplicaLog, FlushSource {
       this.totalBytes -= segment.sizeInBytes
       this.deleteLater(segment)
     }
-    this.snapshots.dropBelow(this.segments[0]!.baseOffset)
+    // Lists the directory: not at each round of retention for each log.
+    if (bytes > 0) this.snapshots.dropBelow(this.segments[0]!.baseOffset)
     return bytes
   }
 

@@ -8,8 +8,13 @@ import { DELETED_SUFFIX, EPOCH_CHECKPOINT, parseSegmentFile } from './file-names
 import type { HandleCache } from './handle-cache.js'
 import { HeaderReader, LogDamage, Segment } from './segment.js'
 
-/** So many bytes before the log's end are verified at each start, below the recovery point too. */
-const VERIFIED_TAIL_BYTES = 16 * 1024 * 1024
+/**
+ * So many bytes before the log's end are verified at each start, below the recovery point too. Thousands of logs must
+ * not hold up the start: the rest is read through in the background.
+ */
+const VERIFIED_TAIL_BYTES = 1024 * 1024
+/** Headers alone are read to see where a segment ends; without an index, it would be read from its beginning. */
+const MAX_WALK_BYTES = 16 * 1024 * 1024
 const SECTOR_BYTES = 512
 const MAGIC_AT = 16
 const SEARCH_CHUNK_BYTES = 1024 * 1024
@@ -136,7 +141,7 @@ function checkEnds(segments: readonly Segment[]): void {
   for (let at = 0; at + 1 < segments.length; at++) {
     const segment = segments[at]!
     const expected = segments[at + 1]!.baseOffset
-    const end = segment.endOffset(VERIFIED_TAIL_BYTES)
+    const end = segment.endOffset(MAX_WALK_BYTES)
     if (end === null || end === expected) continue
     throw new LogDamage(`${segment.path('.log')} ends at ${end} instead of ${expected}`)
   }

@@ -346,6 +346,25 @@ describe('while it runs', () => {
     expect(calls).toBeLessThanOrEqual(4) // two groups, with two steps: each log has a new leader epoch
   })
 
+  it('holds no file open for each of a thousand logs that wait for a group commit', () => {
+    const bench = Bench.started(1, {}, { maxConcurrentSyncs: 2 })
+    const logs = Array.from({ length: 1000 }, (_, i) => bench.log(i))
+    let durable = 0
+    let openFiles = 0
+    for (const log of logs) {
+      appendMany(log, 1)
+      log.sync(() => durable++)
+    }
+    bench.world.runUntilTrue(() => {
+      openFiles = Math.max(openFiles, bench.disk.openFiles)
+      return durable === 1000
+    }, 60_000)
+    expect(durable).toBe(1000)
+    expect(openFiles).toBeLessThan(600)
+    bench.stop()
+    expect(bench.start().logs).toHaveLength(1000)
+  })
+
   it('deletes by renaming first', () => {
     const bench = Bench.started()
     const log = bench.log()
