@@ -1,7 +1,15 @@
+import { createRequire } from 'node:module'
 import * as grpc from '@grpc/grpc-js'
-import descriptor from 'protobufjs/ext/descriptor.js'
+import type * as Descriptor from 'protobufjs/ext/descriptor.js'
 import { serviceDefinition } from './grpc-service.js'
 import { protoRoot } from './protobuf.js'
+
+const require = createRequire(import.meta.url)
+
+/** Loaded when somebody asks, which is seldom: every start of a node would pay for it. */
+function descriptorTypes(): typeof Descriptor {
+  return require('protobufjs/ext/descriptor.js')
+}
 
 /** Of reflection.proto, the parts that are used. A oneof's fields are optional ones. */
 interface ReflectionRequest {
@@ -35,14 +43,15 @@ export function addReflection(server: grpc.Server, services: readonly string[]):
     'grpc.reflection.v1.ServerReflection',
     'grpc.reflection.v1alpha.ServerReflection',
   ]
-  const files = new DescriptorFiles()
+  let files: DescriptorFiles | undefined
+  const load = (): DescriptorFiles => (files ??= new DescriptorFiles())
   const serve = (call: grpc.ServerDuplexStream<ReflectionRequest, ReflectionResponse>) => {
     call.on('error', () => undefined)
     call.on('data', (request: ReflectionRequest) => {
       const answered = call.write({
         validHost: request.host,
         originalRequest: request,
-        ...answer(request, names, files),
+        ...answer(request, names, load),
       })
       // One answer at a time for a caller that asks without reading.
       if (!answered) {
@@ -58,19 +67,23 @@ export function addReflection(server: grpc.Server, services: readonly string[]):
   server.addService({ serverReflectionInfo: { ...method, path: alphaPath } }, { serverReflectionInfo: serve })
 }
 
-function answer(request: ReflectionRequest, services: readonly string[], files: DescriptorFiles): Answer {
+function answer(
+  request: ReflectionRequest,
+  services: readonly string[],
+  files: () => DescriptorFiles,
+): Answer {
   if (request.listServices !== undefined) {
     return { listServicesResponse: { service: services.map((name) => ({ name })) } }
   }
   if (request.fileByFilename !== undefined) {
-    return found(files.byName(request.fileByFilename), `no file ${request.fileByFilename}`)
+    return found(files().byName(request.fileByFilename), `no file ${request.fileByFilename}`)
   }
   if (request.fileContainingSymbol !== undefined) {
-    return found(files.bySymbol(request.fileContainingSymbol), `no symbol ${request.fileContainingSymbol}`)
+    return found(files().bySymbol(request.fileContainingSymbol), `no symbol ${request.fileContainingSymbol}`)
   }
   if (request.allExtensionNumbersOfType !== undefined) {
     const baseTypeName = request.allExtensionNumbersOfType
-    if (!files.bySymbol(baseTypeName)) return notFound(`no type ${baseTypeName}`)
+    if (!files().bySymbol(baseTypeName)) return notFound(`no type ${baseTypeName}`)
     return { allExtensionNumbersResponse: { baseTypeName, extensionNumber: [] } }
   }
   if (request.fileContainingExtension) return notFound('there are no extensions')
@@ -97,6 +110,8 @@ class DescriptorFiles {
   private readonly symbols = new Map<string, string>()
 
   constructor() {
+    // Adds `toDescriptor` to the root.
+    const descriptor = descriptorTypes()
     const protos = protoRoot().toDescriptor('proto3').file as FileProto[]
     for (const proto of protos) {
       for (const message of proto.messageType) qualify(message, `${proto.package}.${message.name}`)
@@ -158,7 +173,7 @@ interface MessageProto {
 /** v1alpha is v1 under another package. */
 function alphaOf(v1: FileProto): FileProto {
   const text = JSON.stringify(v1).replaceAll('grpc.reflection.v1', 'grpc.reflection.v1alpha')
-  return descriptor.FileDescriptorProto.fromObject(JSON.parse(text)) as unknown as FileProto
+  return descriptorTypes().FileDescriptorProto.fromObject(JSON.parse(text)) as unknown as FileProto
 }
 
 /** protobufjs names types as they were written; grpcurl wants full names, with a leading dot. */

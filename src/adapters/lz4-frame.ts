@@ -6,7 +6,11 @@
  *
  * Checksums are not verified: the batch's CRC-32C covers the same bytes.
  */
-import { uncompressSync } from 'lz4-napi'
+import { createRequire } from 'node:module'
+
+const require = createRequire(import.meta.url)
+/** Loaded when the first frame needs it; see compression.ts. */
+const lz4 = (): typeof import('lz4-napi') => require('lz4-napi')
 
 const MAGIC = 0x184d2204
 const STORED_BIT = 0x8000_0000
@@ -77,7 +81,9 @@ function decompressBlock(block: Buffer, limit: number, header: FrameHeader, wind
   sized.writeUInt32LE(limit, 0)
   block.copy(sized, 4)
   try {
-    return header.isLinked && window.length > 0 ? uncompressSync(sized, window) : uncompressSync(sized)
+    return header.isLinked && window.length > 0
+      ? lz4().uncompressSync(sized, window)
+      : lz4().uncompressSync(sized)
   } catch (error) {
     const isCapped =
       limit < header.maxBlockBytes && error instanceof Error && OUTPUT_TOO_SMALL.test(error.message)
