@@ -96,7 +96,7 @@ export async function startKafka(jars: string): Promise<Cluster> {
   // As bin/kafka-server-start.sh does it.
   const jvm = ['-Xmx1G', '-Xms1G', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-Djava.awt.headless=true']
   const children = files.map((file) =>
-    spawn('java', [...jvm, ...classPath, 'kafka.Kafka', file], { stdio: ['ignore', 'ignore', 'inherit'] }),
+    spawn('java', [...jvm, ...classPath, 'kafka.Kafka', file], { stdio: 'ignore' }),
   )
   return {
     name: 'Apache Kafka',

@@ -36,7 +36,7 @@ def produce():
                 producer.poll(0.01)
         producer.poll(0)
     producer.flush()
-    return done, time.monotonic() - start
+    return done, done * job['recordBytes'], time.monotonic() - start
 
 
 def consume():
@@ -53,12 +53,15 @@ def consume():
     consumer.assign([TopicPartition(job['topic'], p, 0) for p in partitions])
     start = time.monotonic()
     done = 0
+    size = 0
     while done < wanted and time.monotonic() < start + job['seconds']:
-        done += len(consumer.consume(10_000, 0.05))
+        messages = consumer.consume(10_000, 0.05)
+        done += len(messages)
+        size += sum(len(message) for message in messages)
     seconds = time.monotonic() - start
     consumer.close()
-    return done, seconds
+    return done, size, seconds
 
 
-records, seconds = produce() if job['kind'] == 'produce' else consume()
+records, size, seconds = produce() if job['kind'] == 'produce' else consume()
 print(json.dumps({'seconds': seconds, 'records': records, 'bytes': size}))
