@@ -96,10 +96,7 @@ describeWith('kcat', () => {
   it('takes a record of the largest size, and not one byte more', async () => {
     await createTopic('large', 1)
     const produce = (bytes: number) =>
-      kcat(
-        ['-P', '-t', 'large', '-X', 'message.max.bytes=2000000', '-z', 'none'],
-        Buffer.alloc(bytes, 'x'),
-      )
+      kcat(['-P', '-t', 'large', '-X', 'message.max.bytes=2000000', '-z', 'none'], Buffer.alloc(bytes, 'x'))
     expect(await produce(LARGEST_VALUE_BYTES)).toMatchObject({ code: 0 })
     const refused = await produce(LARGEST_VALUE_BYTES + 1)
     expect(refused.code).toBe(1)
