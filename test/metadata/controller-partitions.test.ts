@@ -94,6 +94,43 @@ describe('quarantined replicas', () => {
     expect(cluster.last).toEqual([])
   })
 
+  it.each([
+    [
+      'quarantined',
+      (cluster: Cluster, topicId: string) => {
+        cluster.heartbeat(3, { quarantined: [{ topicId, partitionId: 0 }] })
+      },
+    ],
+    [
+      'on a wiped disk',
+      (cluster: Cluster) => {
+        cluster.kill(3)
+        cluster.start(3, { directoryIds: ['directory-3-new'] })
+      },
+    ],
+  ])('%s are not the last known leader either, who returns without flush.before.ack', (_, lose) => {
+    const cluster = threeReplicas({ 'min.insync.replicas': '1' }, [['flush.before.ack', 'false']])
+    for (const id of [1, 2]) cluster.kill(id)
+    for (const id of [1, 2]) cluster.start(id)
+    expect(cluster.state('t')).toBe('leader 3, isr 3, elr -')
+    lose(cluster, cluster.committed.topicsByName.get('t')!.id)
+    cluster.kill(1)
+    cluster.start(1)
+    // Its empty log would make the others cut theirs.
+    expect(cluster.state('t')).toBe('leader -1, isr -, elr -')
+    expect(cluster.partition('t').lastKnownElr).toEqual([])
+  })
+
+  it('are the last to be elected uncleanly', () => {
+    const cluster = threeReplicas({ 'min.insync.replicas': '1', 'unclean.leader.election.enable': 'true' })
+    for (const id of [2, 3]) cluster.kill(id)
+    for (const id of [2, 3]) cluster.start(id)
+    expect(cluster.state('t')).toBe('leader 1, isr 1, elr -')
+    const topicId = cluster.committed.topicsByName.get('t')!.id
+    cluster.heartbeat(1, { quarantined: [{ topicId, partitionId: 0 }] })
+    expect(cluster.state('t')).toBe('leader 2, isr 2, elr -')
+  })
+
   it('are not eligible, and do not lead when their broker is unfenced with the same heartbeat', () => {
     const cluster = threeReplicas()
     const topicId = cluster.committed.topicsByName.get('t')!.id
@@ -109,7 +146,7 @@ describe('quarantined replicas', () => {
     const topicId = cluster.committed.topicsByName.get('t')!.id
     cluster.heartbeat(2, { quarantined: [{ topicId, partitionId: 0 }] })
     expect(cluster.state('t')).toBe('leader -1, isr -, elr -')
-    expect(cluster.partition('t').lastKnownElr).toEqual([2])
+    expect(cluster.partition('t').lastKnownElr).toEqual([])
     const reply = cluster.decide({
       type: 'electLeaders',
       unclean: true,

@@ -91,7 +91,7 @@ function moveToNewDirectories(state: ControllerState, id: NodeId, directoryIds: 
     const position = partition.replicas.indexOf(id)
     if (position === -1 || directoryIds.includes(partition.directories[position]!)) return
     const rules = state.rules(topic, partition)
-    const change = changePartition(topic.id, partitionId, partition, { lost: id }, rules)
+    const change = changePartition(topic.id, partitionId, partition, { lost: id, lostWhole: true }, rules)
     const bump = { type: 'partitionChangeRecord' as const, topicId: topic.id, partitionId }
     const next = changedPartition(partition, change ?? bump)
     const directories = next.directories.with(position, directoryIds[0]!)
@@ -171,8 +171,9 @@ function dropQuarantined(state: ControllerState, command: BrokerHeartbeat): void
     const topic = state.image.topicsById.get(topicId)
     const partition = topic?.partitions[partitionId]
     if (topic === undefined || partition === undefined) continue
-    if (!partition.isr.includes(command.brokerId) && !partition.elr.includes(command.brokerId)) continue
-    state.change(topic, partitionId, { lost: command.brokerId })
+    const { isr, elr, lastKnownElr } = partition
+    if (![...isr, ...elr, ...lastKnownElr].includes(command.brokerId)) continue
+    state.change(topic, partitionId, { lost: command.brokerId, lostWhole: true })
   }
 }
 

@@ -19,6 +19,8 @@ export interface PartitionGoal {
   readonly isr?: readonly NodeId[]
   /** This replica's log is not what it was: it leaves the ISR and the ELR. */
   readonly lost?: NodeId
+  /** Nothing is left of it: to lead uncleanly it would be the worst of all, and nobody would keep what it led. */
+  readonly lostWhole?: boolean
   /** Give the leadership back to the first replica where it can lead. */
   readonly preferred?: boolean
   readonly leaderRecovering?: boolean
@@ -45,7 +47,7 @@ export function changePartition(
 ): PartitionChangeRecord | undefined {
   const outcome = electLeader(partition, goal, rules)
   const elr = eligibleReplicas(partition, goal, rules, outcome)
-  const lastKnownElr = lastKnownReplicas(partition, outcome, elr)
+  const lastKnownElr = lastKnownReplicas(partition, outcome, elr).filter((node) => !isGone(goal, node))
   const record: PartitionChangeRecord = { type: 'partitionChangeRecord', topicId, partitionId }
   let changed = false
   const set = (change: Partial<PartitionChangeRecord>, differs: boolean): void => {
@@ -94,10 +96,9 @@ function uncleanLeader(
   rules: PartitionRules,
   isr: readonly NodeId[],
 ): NodeId | undefined {
-  const lastKnown = partition.lastKnownElr.find(
-    (node) => partition.replicas.includes(node) && rules.canLead(node),
-  )
-  if (rules.unclean) return lastKnown ?? partition.replicas.find(rules.canLead)
+  const canLead = (node: NodeId): boolean => rules.canLead(node) && !isGone(goal, node)
+  const lastKnown = partition.lastKnownElr.find((node) => partition.replicas.includes(node) && canLead(node))
+  if (rules.unclean) return lastKnown ?? partition.replicas.find(canLead)
   const nobodyIsEligible = isr.length === 0 && partition.elr.every((node) => node === goal.lost)
   return rules.lastKnownLeader && nobodyIsEligible ? lastKnown : undefined
 }
@@ -123,6 +124,10 @@ function lastKnownReplicas(partition: PartitionImage, outcome: Outcome, elr: rea
   if (partition.leader !== NO_NODE) return [partition.leader]
   if (partition.lastKnownElr.length > 0) return [...partition.lastKnownElr]
   return [...partition.isr, ...partition.elr]
+}
+
+function isGone(goal: PartitionGoal, node: NodeId): boolean {
+  return goal.lostWhole === true && node === goal.lost
 }
 
 function sameNodes(a: readonly NodeId[], b: readonly NodeId[]): boolean {
