@@ -2,6 +2,7 @@ import { assert } from '../lib/assert.js'
 import type { LogIndex, NodeId, Term } from '../lib/ids.js'
 import { randomBetween } from '../lib/prng.js'
 import type { RaftLimits, RaftOptions, RaftRole, RaftTiming, RoleCause } from './api.js'
+import { FOUNDING_TERM } from './founding.js'
 import type { LeaderState } from './leader-state.js'
 import { LogView } from './log-view.js'
 import { Outbox } from './outbox.js'
@@ -70,9 +71,11 @@ export class RaftCore {
     assert(this.term >= this.log.lastTerm, 'the term on disk is behind the log')
     for (const nodeId of options.learners) this.learners.add(nodeId)
     // Soon: where a leader lives, its followers refuse the pre-vote, and where none does, nobody waits for long.
-    this.electionDeadlineMs = this.isAlone
-      ? this.nowMs
-      : this.nowMs + this.between(this.timing.electionTimeoutMinMs / 10, this.timing.electionTimeoutMinMs / 2)
+    const delayMs = this.between(this.timing.electionTimeoutMinMs / 10, this.timing.electionTimeoutMinMs / 2)
+    if (this.isAlone) this.electionDeadlineMs = this.nowMs
+    else if (this.isFirstOfFounders)
+      this.electionDeadlineMs = this.nowMs + this.timing.electionTimeoutMinMs / 20
+    else this.electionDeadlineMs = this.nowMs + delayMs
   }
 
   get configuration(): Configuration {
@@ -81,6 +84,19 @@ export class RaftCore {
 
   get isVoter(): boolean {
     return isVoter(this.configuration, this.self)
+  }
+
+  /**
+   * Nobody has led yet: the voter of the lowest id asks before the others wake, so that a new cluster has its leader at
+   * once. Who founded it stands within milliseconds of one another.
+   */
+  get isFirstOfFounders(): boolean {
+    return (
+      this.term === FOUNDING_TERM &&
+      this.log.lastIndex === 1 &&
+      this.isVoter &&
+      this.otherVoters().every((voter) => voter.nodeId > this.self.nodeId)
+    )
   }
 
   /** The only voter: it elects itself at once. */
