@@ -251,7 +251,7 @@ export class SimNode {
       inspectListener: control,
       voters: this.voters.map((nodeId) => ({ nodeId, host: hostOf(nodeId), port: KAFKA_PORT + 1 })),
       properties: this.properties,
-      quorumSettings: { snapshotEntries: 60, snapshotTailEntries: 20 },
+      quorumSettings: { snapshotEntries: 10, snapshotTailEntries: 3 },
     }
   }
 }

@@ -9,6 +9,8 @@ export interface PlantedBug {
   readonly replace: string
   /** One of the invariants, by the beginning of its title, that may catch it. */
   readonly caughtBy: readonly string[]
+  /** A life of ten seconds that catches it. */
+  readonly seed: number
 }
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
@@ -18,6 +20,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     find: 'const waiters = requiredAcks === 1 ? this.untilPromised : this.untilCommitted;',
     replace: 'const waiters = this.untilPromised;',
     caughtBy: ['25', '15', 'no acknowledged record is lost', 'one offset'],
+    seed: 1,
   },
   {
     name: 'tells-a-vote-before-it-is-synced',
@@ -33,6 +36,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
             if (this.closed)
                 return;`,
     caughtBy: ['3 ', '1 ', '8 '],
+    seed: 1,
   },
   {
     name: 'truncates-by-high-watermark',
@@ -50,6 +54,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     }
     /** Deleted`,
     caughtBy: ['14', '15', '16', '20', '22', '25', 'no acknowledged record is lost'],
+    seed: 1,
   },
 ]
 

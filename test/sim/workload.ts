@@ -6,6 +6,7 @@ import { ErrorCode, errorName, isRetriable } from '../../src/wire/errors.js'
 import { CreateTopics } from '../../src/wire/messages/create-topics.js'
 import { Fetch } from '../../src/wire/messages/fetch.js'
 import { FindCoordinator } from '../../src/wire/messages/find-coordinator.js'
+import { IncrementalAlterConfigs } from '../../src/wire/messages/incremental-alter-configs.js'
 import { InitProducerId } from '../../src/wire/messages/init-producer-id.js'
 import { ListOffsets } from '../../src/wire/messages/list-offsets.js'
 import { Metadata } from '../../src/wire/messages/metadata.js'
@@ -29,6 +30,7 @@ export interface WorkloadObserver {
   onOffsetReset(consumer: string, partition: string, offset: number): void
   onCommitAcknowledged(group: string, offset: number): void
   onCommitFetched(group: string, offset: number, nodeId: number): void
+  onConfigured(): void
   /** An answer that a correct cluster never gives. */
   onImpossible(client: string, what: string): void
   /** The client gave up waiting for this node. */
@@ -47,7 +49,7 @@ export interface ClientWorld {
 }
 
 const RETRY_MS = 40
-const REQUEST_TIMEOUT_MS = 4_000
+const REQUEST_TIMEOUT_MS = 3_000
 const METADATA_MAX_AGE_MS = 5_000
 const NOT_ANSWERED = -2
 const NO_LEADER = { id: -1, epoch: -1 }
@@ -152,6 +154,27 @@ export class SimAdmin extends SimClient {
       if (code === ErrorCode.NONE || code === ErrorCode.TOPIC_ALREADY_EXISTS)
         return this.refreshMetadata(done)
       this.after(RETRY_MS, () => this.createTopic(done))
+    })
+  }
+}
+
+/** Changes a configuration again and again, so that the metadata log moves on, snapshots are due, and who was away needs one. */
+export class SimOperator extends SimClient {
+  start(): void {
+    this.after(randomBelow(this.world.random, 400), () => {
+      const value = String(86_400_000 + randomBelow(this.world.random, 1_000_000))
+      const configs = [{ name: 'retention.ms', configOperation: 0, value }]
+      const resource = { resourceType: 2, resourceName: this.topic, configs }
+      this.call(
+        this.anyNode(),
+        IncrementalAlterConfigs,
+        1,
+        { resources: [resource], validateOnly: false },
+        (response) => {
+          if (response?.responses[0]?.errorCode === ErrorCode.NONE) this.world.observer.onConfigured()
+          this.start()
+        },
+      )
     })
   }
 }

@@ -38,6 +38,7 @@ import {
   SimCarelessProducer,
   SimCommitter,
   SimConsumer,
+  SimOperator,
   SimProducer,
   type WorkloadObserver,
 } from './workload.js'
@@ -76,7 +77,7 @@ const START_LIMIT_MS = 30_000
 /** RELIABILITY's liveness phase, with a core of a majority and then with all. */
 const LIVENESS_LIMIT_MS = 30_000
 /** For what was under way at the heal to be answered or given up. */
-const SETTLE_MS = 5_000
+const SETTLE_MS = 3_500
 
 const BROKER_PROPERTIES: Readonly<Record<string, string>> = {
   // The wall clocks of nodes jump by years, those of clients do not.
@@ -103,6 +104,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     unpromised: 0,
     consumed: 0,
     commits: 0,
+    configChanges: 0,
     elections: 0,
     leaderships: 0,
     isrShrinks: 0,
@@ -123,7 +125,6 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private readonly consumers: SimConsumer[] = []
   private readonly producers: SimProducer[] = []
   private readonly careless: SimCarelessProducer[] = []
-  private readonly committers: SimCommitter[] = []
   private healedAtMs = 0
   /** From here on every request to these nodes must be answered. */
   private answersDue: { sinceMs: number; nodes: readonly SimNode[] } | null = null
@@ -246,11 +247,11 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       this.consumers.push(make(`c${i}`, SimConsumer))
     }
     this.careless.push(make('u0', SimCarelessProducer))
-    this.committers.push(make('g0', SimCommitter))
-    for (const producer of this.producers) producer.start(60)
-    for (const producer of this.careless) producer.start(100)
+    make('o0', SimOperator).start()
+    make('g0', SimCommitter).start()
+    for (const producer of this.producers) producer.start(110)
+    for (const producer of this.careless) producer.start(170)
     for (const consumer of this.consumers) consumer.start()
-    for (const committer of this.committers) committer.start()
   }
 
   private clientWorld(name: string): ClientWorld {
@@ -349,7 +350,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     )
   }
 
-  /** Nothing is under way any more: every replica holds the same, and everyone knows it. */
+  /** No record is under way any more: every replica holds the same, and everyone knows it. */
   private isQuiet(): boolean {
     if (!this.isWhole() || !this.haveConsumedAll()) return false
     const ends = new Map<string, string>()
@@ -444,6 +445,10 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
 
   onCommitFetched(group: string, offset: number, nodeId: number): void {
     for (const invariant of this.invariants) invariant.onCommitFetched(this, group, offset, nodeId)
+  }
+
+  onConfigured(): void {
+    this.counts.configChanges!++
   }
 
   onImpossible(client: string, what: string): void {
