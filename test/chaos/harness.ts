@@ -16,7 +16,7 @@ import {
 import type { ProcessCluster } from './nodes.js'
 
 /** Of each kind of fault and client; `npm run test:chaos` sets three. */
-export const ROUNDS = Number(process.env['KOGGE_CHAOS_ROUNDS'] ?? 1)
+export const ROUNDS = Number(process.env.KOGGE_CHAOS_ROUNDS ?? 1)
 const RATE = 500
 /** What a round measures begins this long before the fault. */
 const BEFORE_MS = 1_000
@@ -30,10 +30,16 @@ export class Load {
     private readonly follower: LoadClient,
   ) {}
 
-  static async start(cluster: ProcessCluster, kind: ClientKind, topic: string, rate = RATE): Promise<Load> {
+  static async start(
+    cluster: ProcessCluster,
+    kind: ClientKind,
+    topic: string,
+    { rate = RATE, clientConfig = [] }: { rate?: number; clientConfig?: readonly string[] } = {},
+  ): Promise<Load> {
     await cluster.createTopic(topic)
-    const follower = new LoadClient('librdkafka', ['follow', cluster.bootstrap, topic, '0'])
-    const producer = new LoadClient(kind, ['produce', cluster.bootstrap, topic, '0', String(rate)])
+    const { bootstrap } = cluster
+    const follower = new LoadClient('librdkafka', ['follow', bootstrap, topic, '0', ...clientConfig])
+    const producer = new LoadClient(kind, ['produce', bootstrap, topic, '0', String(rate), ...clientConfig])
     const load = new Load(cluster, topic, producer, follower)
     await load.waitForProgress(monotonicNowMs())
     return load
@@ -125,7 +131,8 @@ function received(events: readonly LoadEvent[]): { value: number; offset: number
   )
 }
 
-function longestGapOf(records: readonly { at: number }[], fromMs: number): number {
+/** The longest interval between two events in a row, from `fromMs` on. */
+export function longestGapOf(records: readonly { at: number }[], fromMs: number): number {
   let longest = 0
   for (let i = 1; i < records.length; i++) {
     const { at } = records[i]!
@@ -222,7 +229,7 @@ export class Figures {
 
   /** One outage at once, with the wall clock of the fault, for whoever reads the nodes' logs beside it. */
   say(fault: string, client: string, atMs: number, values: Readonly<Record<string, number>>): void {
-    if (process.env['KOGGE_CHAOS_VERBOSE'] === undefined) return
+    if (process.env.KOGGE_CHAOS_VERBOSE === undefined) return
     const wallMs = Date.now() - (monotonicNowMs() - atMs)
     const cells = Object.entries(values).map(([what, ms]) => `${what} ${ms.toFixed(0)}`)
     console.log(`${wallMs.toFixed(0)} ${fault}, ${client}: ${cells.join(' ')}`)

@@ -68,8 +68,7 @@ export class ProcessCluster {
     this.client.close()
     await Promise.all(this.nodes.map((node) => node.kill()))
     for (const node of this.nodes) node.closeInspection()
-    if (process.env['KOGGE_CHAOS_KEEP'] === undefined)
-      rmSync(this.directory, { recursive: true, force: true })
+    if (process.env.KOGGE_CHAOS_KEEP === undefined) rmSync(this.directory, { recursive: true, force: true })
     else console.log(`kept: ${this.directory}`)
   }
 
@@ -101,7 +100,10 @@ export class ProcessCluster {
   async waitForBrokers(count: number, timeoutMs = 30_000): Promise<void> {
     await until(
       `${count} brokers are unfenced`,
-      async () => (await this.client.metadata([])).brokers.length === count,
+      async () => {
+        const statuses = await Promise.all(this.nodes.filter((node) => node.isRunning).map((n) => n.status()))
+        return statuses.filter(({ broker }) => broker.state === 'running').length === count
+      },
       timeoutMs,
     )
   }
@@ -222,7 +224,7 @@ export class ProcessNode {
         join(this.directory, 'server.properties'),
         '--exit-with-parent',
         '--log-level',
-        process.env['KOGGE_CHAOS_LOG'] ?? 'info',
+        process.env.KOGGE_CHAOS_LOG ?? 'info',
         ...[...this.overrides, ...extraOverrides].flatMap((pair) => ['--override', pair]),
       ],
       { stdio: ['ignore', log, log, 'ipc'], env: cleanEnvironment() },

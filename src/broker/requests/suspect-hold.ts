@@ -8,7 +8,7 @@ import type { BrokerServices } from '../services.js'
  * A client that saw its connection to a leader break asks within the same millisecond: before this node has read the
  * end of its own connection, which the kernel may have delivered already.
  */
-const SETTLE_MS = 10
+const SETTLE_MS = 20
 
 /**
  * Answers that send clients to a node. One that would name a node whose connection to this broker has just broken is

@@ -151,7 +151,7 @@ describe('an answer that names a leader whose connection broke', () => {
   it('is not given before this node had the time to see the connection break', () => {
     const n = node()
     const asked = n.ask(metadataHandler(n.services), request(['b']))
-    n.clock.pass(9)
+    n.clock.pass(19)
     expect(asked.response).toBeUndefined()
     n.cache.suspect(2)
     n.clock.pass(5)
@@ -174,7 +174,7 @@ describe('an answer that names a leader whose connection broke', () => {
   it('is not held where it names others, and dropped with its connection', () => {
     const n = node()
     n.cache.suspect(1)
-    expect(n.answer(metadataHandler(n.services), request(['b']), undefined, 10)).toBeDefined()
+    expect(n.answer(metadataHandler(n.services), request(['b']), undefined, 20)).toBeDefined()
     const closing: (() => void)[] = []
     const asked = n.ask(metadataHandler(n.services), request(['a']), {
       onClose: (input) => closing.push(input),

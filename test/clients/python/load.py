@@ -2,7 +2,7 @@
 
   load.py produce  BOOTSTRAP TOPIC PARTITION RATE [key=value ...]   until standard input ends; then flushes
   load.py consume  BOOTSTRAP TOPIC PARTITION EXPECTED               assigned, from the beginning, each record once
-  load.py follow   BOOTSTRAP TOPIC PARTITION                        assigned, until standard input ends
+  load.py follow   BOOTSTRAP TOPIC PARTITION [key=value ...]        assigned, until standard input ends
   load.py group    BOOTSTRAP TOPIC GROUP INSTANCE|-                 subscribed, commits each poll, until standard input ends
 
 Times are milliseconds of CLOCK_MONOTONIC, which every process of one machine shares.
@@ -105,8 +105,8 @@ def consume(bootstrap, topic, partition, expected):
     client.close()
 
 
-def follow(bootstrap, topic, partition):
-    client = consumer(bootstrap)
+def follow(bootstrap, topic, partition, *extra):
+    client = consumer(bootstrap, **dict(pair.split('=', 1) for pair in extra))
     client.assign([TopicPartition(topic, int(partition), 0)])
     stop = ended()
     while not stop.is_set():
