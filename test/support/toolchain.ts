@@ -8,6 +8,7 @@ import { PROJECT } from './cluster.js'
 const CACHE = join(PROJECT, '.cache/clients')
 export const PYTHON = join(CACHE, 'python/bin/python')
 export const FRANZ = join(CACHE, 'franz')
+export const GRPCURL = join(CACHE, 'grpcurl')
 const JARS = join(CACHE, 'java')
 
 /** Says why a tool cannot be used; undefined: it can. */
@@ -23,6 +24,7 @@ const TOOLS = {
       : starts('java', ['-version'])
         ? undefined
         : 'java is not installed',
+  grpcurl: () => (existsSync(GRPCURL) ? undefined : `${GRPCURL} has not been built`),
   'franz-go': () => (existsSync(FRANZ) ? undefined : `${FRANZ} has not been built`),
 } as const
 
