@@ -9,7 +9,7 @@ import {
 } from './config/definitions.js'
 import { buildTopicConfig, type TopicConfig } from './config/topic-config.js'
 import { TOPIC_CONFIGS } from './config/topic-definitions.js'
-import { FLUSH_BEFORE_ACK_FEATURE } from './features.js'
+import { FLUSH_BEFORE_ACK_FEATURE, KOGGE_VERSION_FEATURE } from './features.js'
 import type { MetadataImage } from './image.js'
 
 export type { ConfigType } from './config/definitions.js'
@@ -201,7 +201,7 @@ export class ConfigView {
     const levels: [ConfigSource, (key: string) => string | null | undefined][] = [
       ['dynamicBroker', (key) => image.brokerConfig(this.options.nodeId).get(key)],
       ['dynamicDefaultBroker', (key) => image.brokerConfig('').get(key)],
-      ['staticBroker', (key) => this.options.properties.get(key)],
+      ['staticBroker', (key) => this.staticValue(key)],
       ['default', (key) => this.defaultValue(key)],
     ]
     const synonyms: ConfigSynonym[] = []
@@ -212,6 +212,16 @@ export class ConfigView {
       }
     }
     return synonyms
+  }
+
+  /**
+   * KIP-966 rests on one minimum ISR: where the controller counted more than a leader, it would keep replicas eligible
+   * that the leader has left behind. So the first controller's static value is written into the metadata, and from then
+   * on no node's own counts, also while they are restarted with another one.
+   */
+  private staticValue(key: string): string | undefined {
+    const isFounded = this.options.image().features.has(KOGGE_VERSION_FEATURE)
+    return key === 'min.insync.replicas' && isFounded ? undefined : this.options.properties.get(key)
   }
 
   /** Some defaults depend on how many brokers there are, so that three brokers keep what they acknowledge. */

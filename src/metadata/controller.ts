@@ -25,6 +25,8 @@ export type { ControllerOptions } from './controller/state.js'
 /** How many producer ids a broker gets at a time (KIP-730). */
 export const PRODUCER_ID_BLOCK_SIZE = 1_000
 
+const MIN_ISR = 'min.insync.replicas'
+
 /** What a command amounts to. `records` are one atomic batch and already applied to the speculative image. */
 export interface Decision {
   records: MetadataRecord[]
@@ -75,13 +77,31 @@ export class Controller {
     const { clusterId } = options
     assert(image.clusterId === '' || image.clusterId === clusterId, 'the image belongs to another cluster')
     if (image.clusterId === '') this.state.emit({ type: 'clusterRecord', clusterId })
+    const ownMinIsr = options.properties.get(MIN_ISR)
     if (!image.features.has(KOGGE_VERSION_FEATURE)) {
+      if (ownMinIsr !== undefined) {
+        const value = ownMinIsr.trim()
+        this.state.emit({
+          type: 'configRecord',
+          resourceType: 'broker',
+          resourceName: '',
+          name: MIN_ISR,
+          value,
+        })
+      }
       const level = SUPPORTED_FEATURES.get(KOGGE_VERSION_FEATURE)!.max
       this.state.emit({ type: 'featureLevelRecord', name: KOGGE_VERSION_FEATURE, level })
     }
     if (!image.features.has(FLUSH_BEFORE_ACK_FEATURE)) {
       const level = configs.bool('flush.before.ack') ? 1 : 0
       this.state.emit({ type: 'featureLevelRecord', name: FLUSH_BEFORE_ACK_FEATURE, level })
+    }
+    const minIsr = configs.string(MIN_ISR)
+    if (ownMinIsr !== undefined && ownMinIsr.trim() !== minIsr) {
+      this.state.logger.warn(
+        { configured: ownMinIsr, minIsr },
+        `${MIN_ISR} of this node's file does not count: alter it for the default of all brokers, or for a topic`,
+      )
     }
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ConfigView } from '../../src/metadata/configs.js'
 import { ErrorCode } from '../../src/wire/errors.js'
 import { Cluster } from './cluster.js'
 
@@ -338,6 +339,25 @@ describe('min.insync.replicas', () => {
     cluster.setConfig('topic', 't', 'min.insync.replicas', '2')
     expect(cluster.last.map(({ type }) => type)).toEqual(['configRecord', 'partitionChangeRecord'])
     expect(cluster.state('t')).toBe('leader 1, isr 1 2, elr -')
+  })
+
+  it('is one for all, also while the nodes are restarted with another static value', () => {
+    const cluster = threeReplicas({}, [['min.insync.replicas', '1']])
+    cluster.options.properties = new Map([['min.insync.replicas', '2']])
+    cluster.failOver()
+    const minimumOf = (value: string): number =>
+      new ConfigView({
+        nodeId: 1,
+        properties: new Map([['min.insync.replicas', value]]),
+        configuredBrokers: 3,
+        image: () => cluster.committed,
+      }).topic('t').minInsyncReplicas
+    expect([minimumOf('1'), minimumOf('2')]).toEqual([1, 1])
+    // The leader goes on alone, so nobody whom it leaves behind may stay eligible.
+    cluster.alter(1, 't', [1])
+    expect(cluster.state('t')).toBe('leader 1, isr 1, elr -')
+    cluster.setConfig('broker', '', 'min.insync.replicas', '2')
+    expect([minimumOf('1'), minimumOf('2')]).toEqual([2, 2])
   })
 
   it('a higher minimum fences ISR changes that were decided under the old one', () => {
