@@ -8,7 +8,7 @@ import type { PeerHandler, PeerTransport } from '../../ports/peers.js'
 import { DEFAULT_RAFT_LIMITS, DEFAULT_RAFT_TIMING, type RoleChangedEffect } from '../../raft/api.js'
 import { FOUNDING_TERM, type FoundingOutcome } from '../../raft/founding.js'
 import { RaftNode } from '../../raft/raft.js'
-import type { Configuration, Entry, Snapshot } from '../../raft/types.js'
+import type { Configuration, Entry, HardState, Snapshot } from '../../raft/types.js'
 import { crc32c } from '../../wire/crc32c.js'
 import type { PeerMessage } from '../peer-message.js'
 import { ActiveController } from './active-controller.js'
@@ -303,12 +303,13 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       this.options.clock,
       this.settings.foundingIntervalMs,
       (to, message) => this.peers!.send(to, 'controller', message),
-      (outcome) => this.onFoundingOutcome(outcome),
+      (outcome) => this.onFoundingOutcome(outcome, contents.hardState),
     )
     this.founding.start()
   }
 
-  private onFoundingOutcome(outcome: FoundingOutcome): void {
+  /** `known`: an observer that holds no entry yet may have met a term all the same, and never falls behind it. */
+  private onFoundingOutcome(outcome: FoundingOutcome, known: HardState): void {
     const { clusterId } = outcome
     const own = this.options.clusterId
     if (own !== undefined && own !== clusterId) {
@@ -327,10 +328,10 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       )
       this.founding = undefined
       this.adopted = { clusterId, configuration: outcome.configuration }
-      this.run({ hardState: { term: 0 }, snapshot: undefined, entries: [] })
+      this.run({ hardState: known, snapshot: undefined, entries: [] })
       return
     }
-    const hardState = { term: FOUNDING_TERM }
+    const hardState = known.term > FOUNDING_TERM ? known : { term: FOUNDING_TERM }
     const entries = [outcome.entry]
     this.log!.write({ hardState, entries }, () => {
       this.founding = undefined

@@ -276,6 +276,27 @@ describe('a quorum of three', () => {
     expect(cluster.nodes.map((node) => node.reactor!.status().role)).toEqual(Array(3).fill('founding'))
   })
 
+  it('an observer never falls behind a term that it has met, though it holds no entry yet', () => {
+    const cluster = led(11)
+    const leader = cluster.leader()!
+    const victim = cluster.nodes.find((node) => node !== leader)!
+    victim.kill()
+    victim.wipe('dir-new')
+    cluster.peers.drop = (_from, to, message) =>
+      to === victim.id &&
+      message.type === 'raft' &&
+      (message.message.type === 'append' || message.message.type === 'installSnapshot')
+    victim.start()
+    const { term } = leader.reactor!.status()
+    cluster.until(() => victim.reactor!.status().term === term)
+    cluster.world.runFor(100)
+    victim.kill()
+    cluster.peers.drop = (_from, to, message) => to === victim.id && message.type === 'raft'
+    victim.start()
+    cluster.until(() => victim.reactor!.status().role === 'observer')
+    expect(victim.reactor!.status()).toMatchObject({ term, lastIndex: 0 })
+  })
+
   it('joins no other cluster than the one that its directory belongs to', () => {
     const cluster = led(9)
     const victim = cluster.nodes.find((node) => node !== cluster.leader())!
