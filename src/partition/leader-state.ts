@@ -235,6 +235,13 @@ export class LeaderState {
     })
   }
 
+  /** This process stood still for so long: what followers sent meanwhile waits in the sockets, so none of it is theirs. */
+  onStall(stalledMs: number, nowMs: number): void {
+    for (const replica of this.progress.values()) {
+      replica.lastCaughtUpMs = Math.min(nowMs, replica.lastCaughtUpMs + stalledMs)
+    }
+  }
+
   /** Time passed or a broker was fenced: a replica that was waited for may not be any more. */
   onTick(nowMs: number): boolean {
     return this.advanceHighWatermark(nowMs)

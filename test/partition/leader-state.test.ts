@@ -218,3 +218,15 @@ describe('a pending change', () => {
     expect(state.isr).toEqual({ type: 'committed', isr: [1, 2, 3] })
   })
 })
+
+it('counts no time against a follower in which the leader itself stood still, and never more than that', () => {
+  const { state, fetch } = lead()
+  state.onLocalProgress(20, 20, 0)
+  fetch(2, 20, 1_000)
+  fetch(2, 20, 13_000)
+  state.onStall(12_000, 13_000)
+  expect(state.replica(2)!.lastCaughtUpMs).toBe(13_000)
+  expect(state.propose(13_000)).toBeNull()
+  // The other one never fetched: its time goes on.
+  expect(state.propose(22_001)!.newIsr).toEqual([1, 2])
+})

@@ -27,6 +27,8 @@ export type { AppendOptions, CommittedRead, LeadershipEvent, PartitionServices, 
 
 /** How often leaders look for replicas that lag, and back-offs end. */
 const CHECK_INTERVAL_MS = 100
+/** A check that comes later than this met a stalled loop: what followers sent lies in the sockets. */
+const STALL_MS = 500
 
 export type Located = { readonly partition: Partition } | { readonly errorCode: number }
 
@@ -51,6 +53,7 @@ export class PartitionManager {
   private straysRemoved = false
   private isClosed = false
   private timer: Timer
+  private checkDueMs: number
 
   constructor(private readonly services: PartitionServices) {
     const { clock, configs, config } = services
@@ -69,10 +72,12 @@ export class PartitionManager {
       lagTimeMaxMs: configs.int('replica.lag.time.max.ms'),
       producerExpirationMs: configs.int('producer.id.expiration.ms'),
       eligibility: (id) => services.metadata.image.brokers.get(id),
+      isStalled: () => clock.monotonicMs() - this.checkDueMs > STALL_MS,
       proposeIsr: (partition, proposal) => this.isrUpdates.propose(partition, proposal),
       currentLeader: (partition) => this.currentLeader(partition.topicId, partition.partitionId),
       onDiskFailure: (partition, error) => this.onSyncFailure(partition, error),
     }
+    this.checkDueMs = clock.monotonicMs() + CHECK_INTERVAL_MS
     this.timer = clock.after(CHECK_INTERVAL_MS, () => this.check())
   }
 
@@ -269,7 +274,13 @@ export class PartitionManager {
   private check(): void {
     if (this.isClosed) return
     if (!this.isRegistered) this.openWhenRegistered()
-    for (const partition of this.announced.keys()) partition.checkIsr()
+    const { clock } = this.services
+    const lateMs = clock.monotonicMs() - this.checkDueMs
+    this.checkDueMs = clock.monotonicMs() + CHECK_INTERVAL_MS
+    for (const partition of this.announced.keys()) {
+      if (lateMs > STALL_MS) partition.onStall(lateMs)
+      partition.checkIsr()
+    }
     // One that was out of the ISR already sees no change of the image that would end its quarantine.
     if (this.isRegistered) for (const { topicId } of this.quarantine.list()) this.reconcileTopic(topicId)
     if (this.services.logs.hasRoom) {
@@ -277,7 +288,7 @@ export class PartitionManager {
       this.withoutRoom.clear()
       for (const topicId of topicIds) this.reconcileTopic(topicId)
     }
-    this.timer = this.services.clock.after(CHECK_INTERVAL_MS, () => this.check())
+    this.timer = clock.after(CHECK_INTERVAL_MS, () => this.check())
   }
 
   private openWhenRegistered(): void {

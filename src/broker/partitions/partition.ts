@@ -180,6 +180,11 @@ export class Partition {
     this.afterLeaderChange(state.onProposalResult(proposal, result, this.context.clock.monotonicMs()))
   }
 
+  /** This process stood still: no follower is judged by that time. */
+  onStall(stalledMs: number): void {
+    this.leading?.onStall(stalledMs, this.context.clock.monotonicMs())
+  }
+
   /** Time passed, or a broker was fenced or came back: the ISR may have to change. */
   checkIsr(): void {
     const state = this.leading
@@ -386,6 +391,7 @@ export class Partition {
       this.appends.onHighWatermark(state.highWatermark)
       this.wake(this.clientReads)
     }
+    if (this.context.isStalled()) return
     const proposal = state.propose(this.context.clock.monotonicMs())
     if (proposal !== null) this.context.proposeIsr(this, proposal)
   }

@@ -89,6 +89,19 @@ describe('replication', () => {
     expect(cluster.image.topicsById.get(TOPIC_ID)!.partitions[0]!.isr).toEqual([1, 2])
   })
 
+  it('keeps its followers in the ISR though it stood still for longer than they may lag', () => {
+    const cluster = started()
+    const leader = cluster.node(1)
+    const produced = leader.append(batch(['a']), { timeoutMs: 60_000 })
+    cluster.run(0)
+    leader.process.pause()
+    cluster.run(12_000)
+    leader.process.resume()
+    cluster.run(1_000)
+    expect(produced.result?.errorCode).toBe(0)
+    expect(cluster.alterPartitionRequests).toEqual([])
+  })
+
   it('refuses acks=all below the minimum ISR before anything is written', () => {
     const cluster = started()
     cluster.node(2).kill()
