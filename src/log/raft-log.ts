@@ -246,11 +246,7 @@ export class RaftLog {
 
   private writeSlot(state: SlotState, done: () => void): void {
     this.slot = state
-    try {
-      this.slots.write(state, (error) => this.guard(error, done))
-    } catch (caught) {
-      this.guard(caught as Error, done)
-    }
+    this.slots.write(state, (error) => this.guard(error, done))
   }
 
   /** After a failed write or sync nothing may be assumed of the disk (fsyncgate): there is no second try. */

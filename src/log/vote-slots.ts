@@ -1,6 +1,6 @@
 import { assert } from '../lib/assert.js'
 import type { LogIndex } from '../lib/ids.js'
-import type { Disk, DiskError, DiskFile } from '../ports/disk.js'
+import { type Disk, DiskError, type DiskFile } from '../ports/disk.js'
 import type { HardState } from '../raft/types.js'
 import { ByteReader, ByteWriter, type Checked, checkSealed, seal } from './raft-log-codec.js'
 
@@ -70,7 +70,7 @@ export class VoteSlots {
 
   /**
    * Writes the state over the older slot and syncs it. One write at a time; states that come meanwhile are folded
-   * into the last one. After an error no slot is written again. @throws DiskError
+   * into the last one. After an error no slot is written again.
    */
   write(state: SlotState, done: (error: DiskError | null) => void): void {
     if (this.inFlight) {
@@ -90,11 +90,19 @@ export class VoteSlots {
     this.inFlight = true
     this.sequence++
     const file = this.files[this.sequence % FILES.length]!
-    const bytes = encodeSlot(this.sequence, state)
-    file.write(0, [bytes])
+    const fail = (error: DiskError): void => {
+      for (const each of [...done, ...(this.waiting?.done ?? [])]) each(error)
+    }
+    try {
+      file.write(0, [encodeSlot(this.sequence, state)])
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      fail(error)
+      return
+    }
     this.disk.sync([file], (error) => {
       if (error !== null) {
-        for (const each of [...done, ...(this.waiting?.done ?? [])]) each(error)
+        fail(error)
         return
       }
       this.inFlight = false

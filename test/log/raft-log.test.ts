@@ -290,6 +290,21 @@ describe('damage is quarantined, never repaired', () => {
     expect(done).toBe(0)
     expect(disk.syncCount - syncs).toBeLessThanOrEqual(1)
   })
+
+  it('a slot that cannot be written when its turn comes stops everything too', () => {
+    const { log } = openWell()
+    disk.faults.syncLatencyMs = () => 20
+    let done = 0
+    log.write({ entries: [data(5)] }, () => done++)
+    world.runFor(10)
+    // The bound of the entry is being synced; term and vote wait behind it.
+    log.write({ hardState: { term: 7 } }, () => done++)
+    world.runFor(10)
+    disk.faults.failAccess = (path, operation) => operation === 'write' && path.includes('vote-')
+    world.runFor(100)
+    expect(fatal).toHaveLength(1)
+    expect(done).toBe(1)
+  })
 })
 
 function plain(entry: Entry): unknown {
