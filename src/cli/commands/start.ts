@@ -43,7 +43,11 @@ async function run(invocation: Invocation): Promise<void> {
     await runNode(invocation, withParent)
   } catch (error) {
     const problem = asCliError(error)
-    if (problem === undefined) throw error
+    if (problem === undefined) {
+      // Sockets and the channel to the parent would keep this process, which serves nobody and is not started again.
+      note(`kogge: unexpected failure: ${error instanceof Error ? error.stack : String(error)}`)
+      process.exit(ExitCode.failed)
+    }
     if (withParent) process.send?.({ problem: problem.message })
     note(`kogge: ${problem.message}`)
     process.exit(problem.exitCode)
