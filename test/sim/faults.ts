@@ -4,9 +4,11 @@ import { linkKey } from './network.js'
 import { hostOf, type SimNode } from './node.js'
 import type { SimRun } from './world.js'
 
+/** Before somebody is looked for again whom a fault may strike. */
+const RETRY_MS = 100
 const TEN_YEARS_MS = 10 * 365 * 86_400_000
 /** Of granted votes, how many cost their voter the power in the same moment. */
-const POWER_CUT_AFTER_VOTE = 0.08
+const POWER_CUT_AFTER_VOTE = 0.1
 
 /** What may strike, and how often one is drawn before another. */
 const WEIGHTS = {
@@ -21,9 +23,9 @@ const WEIGHTS = {
   flappingCut: 2,
   slowLink: 2,
   slowDisk: 2,
-  failedSync: 1,
+  failedSync: 2,
   cleanRestart: 2,
-  clockJump: 1,
+  clockJump: 2,
 } as const
 
 export type Fault = keyof typeof WEIGHTS | 'powerCutAfterVote'
@@ -41,14 +43,23 @@ export class FaultSchedule {
     ([kind, weight]) => Array<keyof typeof WEIGHTS>(weight).fill(kind as keyof typeof WEIGHTS),
   )
 
+  /** When what strikes, apart from whom and for how long: a change of the broker must not shift the plan of a seed. */
+  private readonly plan: SeededRandom
+  private readonly votes: SeededRandom
+  private random: SeededRandom
+
   constructor(
     private readonly world: SimRun,
-    private readonly random: SeededRandom,
-  ) {}
+    random: SeededRandom,
+  ) {
+    this.plan = random.fork()
+    this.votes = random.fork()
+    this.random = random
+  }
 
   start(): void {
     this.isStopped = false
-    this.later(randomBetween(this.random, 200, 2_000), () => this.strike())
+    this.later(randomBetween(this.plan, 200, 2_000), () => this.strike())
   }
 
   /**
@@ -78,7 +89,7 @@ export class FaultSchedule {
   onPeerMessage(from: number, message: PeerMessage): void {
     if (this.isStopped || message.type !== 'raft') return
     if (message.message.type !== 'voteReply' || !message.message.granted) return
-    if (randomFloat(this.random) >= POWER_CUT_AFTER_VOTE) return
+    if (randomFloat(this.votes) >= POWER_CUT_AFTER_VOTE) return
     const voter = this.world.nodes.find((node) => node.id === from)!
     const { incarnation } = voter
     this.later(0, () => {
@@ -96,9 +107,20 @@ export class FaultSchedule {
   }
 
   private strike(): void {
-    const kind = this.kinds[randomBelow(this.random, this.kinds.length)]!
-    this[kind]()
-    this.later(randomBetween(this.random, 300, 4_000), () => this.strike())
+    const kind = this.kinds[randomBelow(this.plan, this.kinds.length)]!
+    this.random = this.plan.fork()
+    this.strikeWith(kind)
+  }
+
+  /** As soon as there is somebody to strike; only then the next one is drawn. */
+  private strikeWith(kind: keyof typeof WEIGHTS): void {
+    const node = this.victim()
+    if (node === null || (kind === 'cleanRestart' && node.node?.state !== 'running')) {
+      this.later(RETRY_MS, () => this.strikeWith(kind))
+      return
+    }
+    this[kind](node)
+    this.later(randomBetween(this.plan, 300, 4_000), () => this.strike())
   }
 
   /**
@@ -125,32 +147,25 @@ export class FaultSchedule {
     return others[randomBelow(this.random, others.length)]!
   }
 
-  private crash(): void {
-    const node = this.victim()
-    if (node === null) return
+  private crash(node: SimNode): void {
     this.world.struck('crash', `crash of node ${node.id}`)
     node.crash()
     this.restart(node, this.downTimeMs())
   }
 
-  private instantRestart(): void {
-    const node = this.victim()
-    if (node === null) return
+  private instantRestart(node: SimNode): void {
     this.world.struck('instantRestart', `crash of node ${node.id}, and a supervisor that waits for nothing`)
     node.crash()
     this.restart(node, randomBetween(this.random, 10, 60))
   }
 
-  private powerCut(): void {
-    const node = this.victim()
-    if (node === null) return
+  private powerCut(node: SimNode): void {
     this.world.struck('powerCut', `power cut of node ${node.id}`)
     node.powerCut(this.random)
     this.restart(node, this.downTimeMs())
   }
 
   private powerCutAll(): void {
-    if (this.victim() === null) return
     this.world.struck('powerCutAll', 'power cut of all nodes')
     for (const node of this.world.nodes) {
       node.powerCut(this.random)
@@ -159,9 +174,7 @@ export class FaultSchedule {
   }
 
   /** The case that cost NATS its records: what only the one had on its disk must not count. */
-  private powerCutOneOthersPaused(): void {
-    const node = this.victim()
-    if (node === null) return
+  private powerCutOneOthersPaused(node: SimNode): void {
     this.world.struck('powerCutOneOthersPaused', `power cut of node ${node.id} while the others are paused`)
     for (const other of this.world.nodes) {
       if (other !== node && other.process?.state === 'running')
@@ -174,9 +187,7 @@ export class FaultSchedule {
     })
   }
 
-  private pause(): void {
-    const node = this.victim()
-    if (node === null) return
+  private pause(node: SimNode): void {
     this.world.struck('pause', `pause of node ${node.id}`)
     this.pauseFor(node, randomBetween(this.random, 100, 6_000))
   }
@@ -192,18 +203,14 @@ export class FaultSchedule {
   }
 
   /** From the other nodes, not from clients: a leader goes on taking what it cannot replicate. */
-  private isolate(): void {
-    const node = this.victim()
-    if (node === null) return
+  private isolate(node: SimNode): void {
     this.world.struck('isolate', `node ${node.id} is isolated from the others`)
     for (const other of this.world.nodes)
       if (other !== node) this.world.links.cutBoth(hostOf(node.id), hostOf(other.id))
     this.healLater(randomBetween(this.random, 200, 8_000))
   }
 
-  private oneWayCut(): void {
-    const node = this.victim()
-    if (node === null) return
+  private oneWayCut(node: SimNode): void {
     const other = this.otherThan(node)
     const [from, to] = randomBelow(this.random, 2) === 0 ? [node, other] : [other, node]
     this.world.struck('oneWayCut', `nothing passes from node ${from.id} to node ${to.id}`)
@@ -211,9 +218,7 @@ export class FaultSchedule {
     this.healLater(randomBetween(this.random, 200, 8_000))
   }
 
-  private flappingCut(): void {
-    const node = this.victim()
-    if (node === null) return
+  private flappingCut(node: SimNode): void {
     const other = this.otherThan(node)
     this.world.struck('flappingCut', `the link of nodes ${node.id} and ${other.id} comes and goes`)
     const flap = (left: number): void => {
@@ -227,9 +232,7 @@ export class FaultSchedule {
     flap(randomBetween(this.random, 2, 6))
   }
 
-  private slowLink(): void {
-    const node = this.victim()
-    if (node === null) return
+  private slowLink(node: SimNode): void {
     const link = linkKey(hostOf(node.id), hostOf(this.otherThan(node).id))
     const extraMs = randomBetween(this.random, 20, 400)
     this.world.struck('slowLink', `${link} takes ${extraMs} ms more`)
@@ -238,9 +241,7 @@ export class FaultSchedule {
     this.later(randomBetween(this.random, 500, 6_000), () => extraLatencyMs.delete(link))
   }
 
-  private slowDisk(): void {
-    const node = this.victim()
-    if (node === null) return
+  private slowDisk(node: SimNode): void {
     const extraMs = randomBetween(this.random, 20, 600)
     this.world.struck('slowDisk', `the disk of node ${node.id} takes ${extraMs} ms more`)
     node.slowDisk(extraMs)
@@ -248,9 +249,7 @@ export class FaultSchedule {
   }
 
   /** EIO: the process must end. Whether the machine loses what it held in its page cache is left to chance. */
-  private failedSync(): void {
-    const node = this.victim()
-    if (node === null) return
+  private failedSync(node: SimNode): void {
     const losesPower = randomBelow(this.random, 2) === 0
     this.world.struck('failedSync', `the next sync of node ${node.id} fails`)
     node.failNextSync(() => {
@@ -261,9 +260,7 @@ export class FaultSchedule {
     })
   }
 
-  private cleanRestart(): void {
-    const node = this.victim()
-    if (node === null || node.node?.state !== 'running') return
+  private cleanRestart(node: SimNode): void {
     this.world.struck('cleanRestart', `node ${node.id} is asked to stop`)
     node.stop(() => {
       this.world.note(`node ${node.id} has stopped`)
@@ -271,8 +268,7 @@ export class FaultSchedule {
     })
   }
 
-  private clockJump(): void {
-    const node = this.world.nodes[randomBelow(this.random, this.world.nodes.length)]!
+  private clockJump(node: SimNode): void {
     const jumpMs = randomBelow(this.random, 2) === 0 ? TEN_YEARS_MS : -TEN_YEARS_MS
     this.world.struck('clockJump', `the wall clock of node ${node.id} jumps by ${jumpMs} ms`)
     node.setWallOffset(jumpMs)

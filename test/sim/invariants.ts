@@ -3,7 +3,7 @@ import type { PeerMessage } from '../../src/broker/peer-message.js'
 import type { MetadataImage, PartitionImage } from '../../src/metadata/image.js'
 import type { SimNode } from './node.js'
 
-/** A safety property was broken. The numbers are those of the list in src/README.md. */
+/** A safety property was broken. Titles begin with the number by which the invariant is known. */
 export class Violation extends Error {
   override name = 'Violation'
   constructor(

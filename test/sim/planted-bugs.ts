@@ -9,7 +9,7 @@ export interface PlantedBug {
   readonly replace: string
   /** One of the invariants, by the beginning of its title, that may catch it. */
   readonly caughtBy: readonly string[]
-  /** A life of ten seconds that catches it. */
+  /** A short life that catches it. */
   readonly seed: number
 }
 
