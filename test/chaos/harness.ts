@@ -245,9 +245,9 @@ export class Figures {
       const { fault, client, what } = rows[0]!
       const sorted = rows.map((row) => row.valueMs).sort((a, b) => a - b)
       const cells = [medianOf(sorted), sorted.at(-1)!].map((ms) => ms.toFixed(0).padStart(8))
-      return `${fault.padEnd(30)} ${client.padEnd(11)} ${what.padEnd(10)} ${cells.join(' ')} ${String(rows.length).padStart(3)}`
+      return `${fault.padEnd(30)} ${client.padEnd(11)} ${what.padEnd(18)} ${cells.join(' ')} ${String(rows.length).padStart(3)}`
     })
-    const head = `${'outage (milliseconds)'.padEnd(30)} ${'client'.padEnd(11)} ${'of'.padEnd(10)} ${'median'.padStart(8)} ${'worst'.padStart(8)} ${'n'.padStart(3)}`
+    const head = `${'outage (milliseconds)'.padEnd(30)} ${'client'.padEnd(11)} ${'of'.padEnd(18)} ${'median'.padStart(8)} ${'worst'.padStart(8)} ${'n'.padStart(3)}`
     const load = `load average ${this.load.toFixed(1)} at the start, ${loadavg()[0]!.toFixed(1)} at the end`
     console.log([head, ...lines, load].join('\n'))
     mkdirSync(resolve(PROJECT, '.cache'), { recursive: true })

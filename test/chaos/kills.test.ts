@@ -24,6 +24,12 @@ const VICTIMS: readonly Victim[] = [
   'follower',
   'leader, restarted at once',
 ]
+/** With one round the second client is spared where the dead node led no partition of its own. */
+const VICTIMS_OF: Readonly<Record<ClientKind, readonly Victim[]>> = {
+  librdkafka: VICTIMS,
+  kafkajs:
+    ROUNDS > 1 ? VICTIMS : VICTIMS.filter((victim) => victim !== 'Raft leader' && victim !== 'follower'),
+}
 const CLIENTS = (process.env.KOGGE_CHAOS_CLIENTS ?? 'librdkafka,kafkajs').split(',') as ClientKind[]
 const figures = new Figures('kills')
 
@@ -83,12 +89,13 @@ describe.each(CLIENTS)('SIGKILL under %s', (kind) => {
     await node.waitForExit()
     if (victim === 'leader, restarted at once') node.start()
     await load.waitForProgress(killedMs + AFTER_KILL_MS)
+    const dead = load.gaps(killedMs)
     if (!node.isRunning) node.start()
     await cluster.waitForBrokers(3)
     await cluster.waitForFullIsr(topic)
     const { writeMs, readMs } = load.gaps(killedMs)
-    figures.add(victim, kind, { write: writeMs, read: readMs })
-    figures.say(`${victim} (node ${id})`, kind, killedMs, { writeMs, readMs })
+    figures.add(victim, kind, { write: writeMs, read: readMs, 'write till restart': dead.writeMs })
+    figures.say(`${victim} (node ${id})`, kind, killedMs, { writeMs, readMs, tillRestart: dead.writeMs })
     expect(writeMs, `writes after the death of the ${victim}`).toBeLessThan(GENEROUS_MS)
     expect(readMs, `reads after the death of the ${victim}`).toBeLessThan(GENEROUS_MS)
     expect(await load.finish()).toEqual([])
@@ -97,7 +104,7 @@ describe.each(CLIENTS)('SIGKILL under %s', (kind) => {
   it('loses, doubles and reorders nothing, whoever dies', { timeout: 60_000 + ROUNDS * 90_000 }, async () => {
     const throughout = await start(THROUGHOUT, 50)
     for (let round = 1; round <= ROUNDS; round++) {
-      for (const victim of VICTIMS) await kill(victim, `${victim.replaceAll(/\W+/g, '-')}-${round}`)
+      for (const victim of VICTIMS_OF[kind]) await kill(victim, `${victim.replaceAll(/\W+/g, '-')}-${round}`)
     }
     expect(await throughout.finish()).toEqual([])
   })
