@@ -11,6 +11,10 @@ export const FRANZ = join(CACHE, 'franz')
 export const GRPCURL = join(CACHE, 'grpcurl')
 const JARS = join(CACHE, 'java')
 
+/** A JVM's start takes a second, and ten on a machine that does much else: these tests measure nothing. */
+const TOOL_TIMEOUT_MS = 60_000
+const TEST_TIMEOUT_MS = 180_000
+
 /** Says why a tool cannot be used; undefined: it can. */
 const TOOLS = {
   kcat: () => (starts('kcat', ['-V']) ? undefined : 'kcat is not installed'),
@@ -36,7 +40,7 @@ export type Tool = keyof typeof TOOLS
  */
 export function describeWith(tool: Tool, body: () => void): void {
   const missing = TOOLS[tool]()
-  if (missing === undefined) describe(tool, body)
+  if (missing === undefined) describe(tool, { timeout: TEST_TIMEOUT_MS }, body)
   else if (isCi())
     it(`${tool} is there`, () => expect.fail(`${missing}; .ci/install-clients should have brought it`))
   else describe.skip(`${tool} (${missing}: run .ci/install-clients)`, body)
@@ -67,7 +71,7 @@ export interface ToolOptions {
 export function runTool(
   command: string,
   args: readonly string[],
-  { input = '', environment = {}, timeoutMs = 25_000 }: ToolOptions = {},
+  { input = '', environment = {}, timeoutMs = TOOL_TIMEOUT_MS }: ToolOptions = {},
 ): Promise<ToolResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env: { ...process.env, ...environment } })
