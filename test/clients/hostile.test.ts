@@ -5,8 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { randomBelow, SeededRandom } from '../../src/lib/prng.js'
 import { decodeResponse, encodeRequest, frame } from '../../src/wire/codec.js'
 import { ErrorCode } from '../../src/wire/errors.js'
+import { CreatePartitions } from '../../src/wire/messages/create-partitions.js'
 import { CreateTopics } from '../../src/wire/messages/create-topics.js'
+import { DeleteTopics } from '../../src/wire/messages/delete-topics.js'
+import { DescribeConfigs } from '../../src/wire/messages/describe-configs.js'
+import { ElectLeaders } from '../../src/wire/messages/elect-leaders.js'
 import { Fetch } from '../../src/wire/messages/fetch.js'
+import { IncrementalAlterConfigs } from '../../src/wire/messages/incremental-alter-configs.js'
 import { type AnyApi, APIS } from '../../src/wire/messages/index.js'
 import { ListOffsets } from '../../src/wire/messages/list-offsets.js'
 import { Metadata } from '../../src/wire/messages/metadata.js'
@@ -295,6 +300,48 @@ describe('names of topics', () => {
 
   it('the longest is taken', async () => {
     expect(await createTopic('x'.repeat(249))).toMatchObject({ errorCode: 0 })
+  })
+})
+
+describe('what may not be administered is refused in words', () => {
+  const unknown = {
+    errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorMessage: 'topic nowhere does not exist',
+  }
+
+  it('topics, partitions and configurations of a topic that does not exist', async () => {
+    const deleted = await client.ask(DeleteTopics, 5, { topicNames: ['nowhere'], timeoutMs: 1_000 })
+    expect(deleted.responses[0]).toMatchObject(unknown)
+    const grown = await client.ask(CreatePartitions, 3, {
+      topics: [{ name: 'nowhere', count: 2, assignments: null }],
+      timeoutMs: 1_000,
+      validateOnly: false,
+    })
+    expect(grown.results[0]).toMatchObject(unknown)
+    const described = await client.ask(DescribeConfigs, 4, {
+      resources: [{ resourceType: 2, resourceName: 'nowhere', configurationKeys: null }],
+    })
+    expect(described.results[0]).toMatchObject(unknown)
+    const altered = await client.ask(IncrementalAlterConfigs, 1, {
+      resources: [
+        {
+          resourceType: 2,
+          resourceName: 'nowhere',
+          configs: [{ name: 'retention.ms', configOperation: 0, value: '1000' }],
+        },
+      ],
+      validateOnly: false,
+    })
+    expect(altered.responses[0]).toMatchObject(unknown)
+    const elected = await client.ask(ElectLeaders, 2, {
+      electionType: 0,
+      topicPartitions: [{ topic: 'nowhere', partitions: [0] }],
+      timeoutMs: 1_000,
+    })
+    expect(elected.replicaElectionResults[0].partitionResult[0]).toMatchObject({
+      errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+      errorMessage: 'partition nowhere-0 does not exist',
+    })
   })
 })
 
