@@ -36,7 +36,9 @@ async function produce() {
     const messages = values.map((value) => ({ value: String(value), partition: Number(partition) }))
     try {
       const [result] = await producer.send({ topic, acks: -1, messages })
-      values.forEach((value, i) => say({ ack: value, offset: Number(result.baseOffset) + i, at: nowMs() }))
+      for (const [i, value] of values.entries()) {
+        say({ ack: value, offset: Number(result.baseOffset) + i, at: nowMs() })
+      }
     } catch (error) {
       for (const value of values) say({ failed: value, reason: String(error), at: nowMs() })
     }
