@@ -117,6 +117,7 @@ async function main(): Promise<void> {
 }
 
 async function measureStarts(how: 'npm start' | 'kogge dev', overrides: readonly string[]): Promise<void> {
+  if (Number(options.starts) === 0) return
   const seen: number[] = []
   const ready: number[] = []
   for (let i = 0; i < Number(options.starts); i++) {
