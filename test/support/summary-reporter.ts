@@ -10,8 +10,8 @@ export default class SummaryReporter implements Reporter {
     const skipped: string[] = []
     for (const module of modules) {
       const tests = [...module.children.allTests()]
-      // A file that could not be loaded has no tests: it must not look like a pass.
-      if (tests.length === 0 && !module.ok()) counts.failed++
+      // A file that could not be loaded, or whose hook failed, has no failed test: it must not look like a pass.
+      if (!module.ok() && !tests.some((test) => test.result().state === 'failed')) counts.failed++
       for (const test of tests) {
         const { state } = test.result()
         if (state === 'passed') counts.passed++
