@@ -26,7 +26,7 @@ function load({ file = {}, environment = {}, overrides = [] }: Given = {}) {
     file: { path: '/etc/kogge/server.properties', text },
     environment,
     overrides,
-    workingDirectory: '/work',
+    workingDirectory: '/srv',
   })
 }
 
@@ -94,8 +94,8 @@ describe('a node configuration', () => {
     const environment = Object.fromEntries(
       Object.entries(GOOD).map(([key, value]) => [`KOGGE_${key.toUpperCase().replaceAll('.', '_')}`, value]),
     )
-    const { config } = loadNodeConfig({ environment, overrides: [], workingDirectory: '/work' })
-    expect(config).toMatchObject({ nodeId: 1, logDir: '/work/data' })
+    const { config } = loadNodeConfig({ environment, overrides: [], workingDirectory: '/srv' })
+    expect(config).toMatchObject({ nodeId: 1, logDir: '/srv/data' })
   })
 
   it('inspection may have a listener of its own', () => {
