@@ -1,15 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import { randomBelow, SeededRandom } from '../../src/lib/prng.js'
-import { APIS } from '../../src/wire/messages/index.js'
 import { joinChunks, WireError } from '../../src/wire/primitives.js'
 import { isInvalid, validateProduceBatches, validateRecords } from '../../src/wire/record-validation.js'
 import { iterateBatches, readRecords } from '../../src/wire/records.js'
+import { allApis } from './all-apis.js'
 import { fromHex, loadApiGoldens, loadGolden } from './golden.js'
 
 const SEED = 20_260_401
 const MUTANTS_PER_SAMPLE = 60
 const EXTREMES = [0x00, 0x01, 0x7f, 0x80, 0xff]
 const samples = loadApiGoldens()
+const ALL = await allApis()
 
 /** Flips, extremes, cuts, insertions and repeated pieces: one to four of them. */
 function mutate(random: SeededRandom, bytes: Buffer): Buffer {
@@ -51,7 +52,7 @@ function weigh(value: unknown): number {
   return Object.values(value).reduce((sum: number, item) => sum + weigh(item), 1)
 }
 
-describe.each(APIS.map((api) => ({ name: api.name, api })))('$name', ({ api }) => {
+describe.each(ALL.map((api) => ({ name: api.name, api })))('$name', ({ api }) => {
   it.each([api.request, api.response])('$name: every mutant is a value or a WireError', (message) => {
     const random = new SeededRandom(SEED + api.key)
     let refused = 0
