@@ -1,4 +1,5 @@
 import { loadCompression } from '../../src/adapters/compression.js'
+import { DEFAULT_PROFILE, PROFILES, type Profile } from './profiles.js'
 import { LEFT_TO_CHANCE, type RunResult, SimRun } from './world.js'
 
 /**
@@ -60,7 +61,7 @@ function sweep(): boolean {
 }
 
 function common(seed: number) {
-  return { seed, nodes: options.nodes, seconds: options.seconds, compression }
+  return { seed, nodes: options.nodes, seconds: options.seconds, profile: options.profile, compression }
 }
 
 function report(result: RunResult): void {
@@ -72,8 +73,10 @@ function report(result: RunResult): void {
   )
   console.log(list(result.counts))
   if (result.violation === null) return
-  const { nodes, seconds } = options
-  console.log(`replay: npm run sim -- --seed ${result.seed} --nodes ${nodes} --seconds ${seconds} --trace`)
+  const { nodes, seconds, profile } = options
+  console.log(
+    `replay: npm run sim -- --seed ${result.seed} --nodes ${nodes} --seconds ${seconds} --profile ${profile.name} --trace`,
+  )
 }
 
 function addTo(totals: Record<string, number>, counts: Readonly<Record<string, number>>): void {
@@ -95,10 +98,12 @@ function parse(args: readonly string[]) {
     seconds: 30,
     minutes: 0,
     trace: false,
+    profile: DEFAULT_PROFILE,
   }
   for (let i = 0; i < args.length; i++) {
     const name = args[i]!
     if (name === '--trace') parsed.trace = true
+    else if (name === '--profile') parsed.profile = profileOf(args[++i])
     else if (['--seed', '--seeds', '--start', '--nodes', '--seconds', '--minutes'].includes(name)) {
       const value = Number(args[++i])
       if (!Number.isSafeInteger(value) || value < 0) usage(`${name} takes a whole number`)
@@ -108,9 +113,14 @@ function parse(args: readonly string[]) {
   return parsed
 }
 
+function profileOf(name: string | undefined): Profile {
+  const found = PROFILES.find((profile) => profile.name === name)
+  return found ?? usage(`--profile takes one of ${PROFILES.map((profile) => profile.name).join(', ')}`)
+}
+
 function usage(problem: string): never {
   console.error(
-    `${problem}\nusage: npm run sim -- --seed N [--trace] | --seeds N [--start N] [--minutes N], [--nodes N] [--seconds N]`,
+    `${problem}\nusage: npm run sim -- --seed N [--trace] | --seeds N [--start N] [--minutes N], [--nodes N] [--seconds N], [--profile ${PROFILES.map((profile) => profile.name).join('|')}]`,
   )
   process.exit(2)
 }

@@ -18,9 +18,12 @@ import type { Api } from '../../src/wire/schema.js'
 import { SimConnection } from './client.js'
 import { SIM_EPOCH_MS, type SimProcess } from './clock.js'
 import { hostOf, KAFKA_PORT } from './node.js'
+import type { Load } from './profiles.js'
 
 /** What the workload tells the invariants. */
 export interface WorkloadObserver {
+  /** A client sends a request. */
+  onRequest(): void
   onAcknowledged(partition: string, offset: number, value: string): void
   /** With acks=1: nothing is promised. */
   onUnpromised(): void
@@ -45,6 +48,7 @@ export interface ClientWorld {
   readonly random: SeededRandom
   readonly compression: Compression
   readonly nodeIds: readonly number[]
+  readonly load: Load
   readonly observer: WorkloadObserver
 }
 
@@ -102,6 +106,7 @@ abstract class SimClient {
     body: ReqIn,
     done: (response: ResOut | null) => void,
   ): void {
+    this.world.observer.onRequest()
     const connection = this.connection(nodeId)
     const timer = this.world.process.clock.after(REQUEST_TIMEOUT_MS, () => {
       this.world.observer.onTimeOut(this.name, nodeId)
@@ -161,7 +166,7 @@ export class SimAdmin extends SimClient {
 /** Changes a configuration again and again, so that the metadata log moves on, snapshots are due, and who was away needs one. */
 export class SimOperator extends SimClient {
   start(): void {
-    this.after(randomBelow(this.world.random, 400), () => {
+    this.after(randomBelow(this.world.random, this.world.load.configureWithinMs), () => {
       const value = String(86_400_000 + randomBelow(this.world.random, 1_000_000))
       const configs = [{ name: 'retention.ms', configOperation: 0, value }]
       const resource = { resourceType: 2, resourceName: this.topic, configs }
@@ -372,7 +377,7 @@ export class SimConsumer extends SimClient {
   }
 
   private watchLatest(partition: number): void {
-    this.after(randomBelow(this.world.random, 800), () => {
+    this.after(randomBelow(this.world.random, this.world.load.latestWithinMs), () => {
       const leader = this.leaderOf(partition)
       if (leader.id < 0) return this.watchLatest(partition)
       const asked = { partitionIndex: partition, currentLeaderEpoch: leader.epoch, timestamp: -1n }
@@ -393,15 +398,18 @@ export class SimCommitter extends SimClient {
   private next = 1
 
   start(): void {
-    this.after(randomBelow(this.world.random, 200), () => this.step())
+    this.after(randomBelow(this.world.random, this.world.load.commitWithinMs), () => this.step())
   }
 
   private step(): void {
     if (this.coordinator < 0) return this.find()
     const again = (errorCode: number): void => {
       if (errorCode !== ErrorCode.NONE) this.coordinator = -1
-      this.after(errorCode === ErrorCode.NONE ? randomBelow(this.world.random, 200) : RETRY_MS, () =>
-        this.step(),
+      this.after(
+        errorCode === ErrorCode.NONE
+          ? randomBelow(this.world.random, this.world.load.commitWithinMs)
+          : RETRY_MS,
+        () => this.step(),
       )
     }
     if (randomBelow(this.world.random, 3) === 0) this.fetch(again)

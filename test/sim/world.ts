@@ -23,6 +23,7 @@ import { LogIndex } from './log-index.js'
 import { SimLinks, SimNetwork } from './network.js'
 import { SimNode, type SimNodeWorld } from './node.js'
 import { SimPeerNetwork } from './peers.js'
+import { DEFAULT_PROFILE, type Profile } from './profiles.js'
 import {
   CommittedIsDurable,
   LeaderCompleteness,
@@ -52,7 +53,9 @@ export interface RunOptions {
   readonly keepTrace?: boolean
   /** Each line of the timeline, as it comes. */
   readonly onLine?: (line: string) => void
-  /** False: a life without faults. */
+  /** What clients ask, and whether faults strike; `mixed` unless said otherwise. */
+  readonly profile?: Profile
+  /** False: a life without faults, whatever the profile says. */
   readonly faults?: boolean
 }
 
@@ -105,6 +108,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   readonly counts: Record<string, number> = {
     ...Object.fromEntries(FAULTS.map((fault) => [fault, 0])),
     lostResponses: 0,
+    requests: 0,
     acknowledgements: 0,
     unpromised: 0,
     consumed: 0,
@@ -121,6 +125,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private readonly hash = new TraceHash()
   private readonly lines: TraceLog
   private readonly indexes = new Map<number, LogIndex>()
+  private readonly profile: Profile
+  private readonly hasFaults: boolean
   private readonly faults: FaultSchedule
   private readonly raftLeaders = new OneLeaderPerTerm()
   private readonly epochs = new EpochsAreMonotonic()
@@ -135,6 +141,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private answersDue: { sinceMs: number; nodes: readonly SimNode[] } | null = null
 
   constructor(private readonly options: RunOptions) {
+    this.profile = options.profile ?? DEFAULT_PROFILE
+    this.hasFaults = this.profile.faults && options.faults !== false
     this.random = new SeededRandom(options.seed)
     this.compression = options.compression
     this.lines = new TraceLog(options.keepTrace ?? false)
@@ -200,10 +208,9 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     if (!this.clock.runUntilTrue(() => ready, START_LIMIT_MS))
       throw new Violation('liveness', 'no topic could be made at the start')
     this.startClients()
-    if (this.options.faults !== false) this.faults.start()
+    if (this.hasFaults) this.faults.start()
     this.clock.runFor(this.options.seconds * 1000)
-    if (this.options.faults !== false)
-      this.serveWithout(this.nodes[randomBelow(this.random, this.nodes.length)]!)
+    if (this.hasFaults) this.serveWithout(this.nodes[randomBelow(this.random, this.nodes.length)]!)
     this.faults.stop(null)
     this.serveWithAll()
   }
@@ -247,15 +254,16 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       name: string,
       Client: new (world: ClientWorld, name: string, topic: string, partitions: number) => C,
     ): C => new Client(this.clientWorld(name), name, TOPIC, PARTITIONS)
-    for (let i = 0; i < 2; i++) {
-      this.producers.push(make(`p${i}`, SimProducer))
-      this.consumers.push(make(`c${i}`, SimConsumer))
+    const { load } = this.profile
+    for (let i = 0; i < Math.max(load.producers, load.consumers); i++) {
+      if (i < load.producers) this.producers.push(make(`p${i}`, SimProducer))
+      if (i < load.consumers) this.consumers.push(make(`c${i}`, SimConsumer))
     }
-    this.careless.push(make('u0', SimCarelessProducer))
+    for (let i = 0; i < load.carelessProducers; i++) this.careless.push(make(`u${i}`, SimCarelessProducer))
     make('o0', SimOperator).start()
     make('g0', SimCommitter).start()
-    for (const producer of this.producers) producer.start(110)
-    for (const producer of this.careless) producer.start(170)
+    for (const producer of this.producers) producer.start(load.produceIntervalMs)
+    for (const producer of this.careless) producer.start(load.carelessIntervalMs)
     for (const consumer of this.consumers) consumer.start()
   }
 
@@ -267,6 +275,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       random: this.random.fork(),
       compression: this.compression,
       nodeIds: this.nodes.map((n) => n.id),
+      load: this.profile.load,
       observer: this,
     }
   }
@@ -407,6 +416,10 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   }
 
   // What the clients tell.
+
+  onRequest(): void {
+    this.counts.requests!++
+  }
 
   onAcknowledged(partition: string, offset: number, value: string): void {
     this.counts.acknowledgements!++
