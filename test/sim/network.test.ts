@@ -124,4 +124,31 @@ describe('peers', () => {
     world.runFor(10)
     expect(log).toEqual(['2<1 9'])
   })
+
+  it('counts a peer as connected again when its dial is accepted, though our own connection never broke', () => {
+    const { world, network } = worldOf()
+    const hub = new SimPeerNetwork<{ n: number }>(network)
+    const connected = new Map<number, boolean>()
+    const peers = new Map([1, 2].map((id) => [id, { host: `h${id}`, port: 1 }]))
+    const start = (id: number, peer: number) => {
+      const process = world.process(`n${id}`)
+      const transport = hub.transport(id, `h${id}`, process, {
+        onMessage: () => undefined,
+        onConnected: () => connected.set(peer, true),
+        onDisconnected: () => connected.set(peer, false),
+      })
+      transport.setPeers(new Map([...peers].filter(([other]) => other !== id)))
+      return transport
+    }
+    start(1, 2)
+    const two = start(2, 1)
+    world.runFor(100)
+    // Only what 2 dialled is closed: 1 hears of that end, keeps what it dialled itself, and is dialled anew.
+    two.setPeers(new Map())
+    world.runFor(1)
+    expect(connected.get(2)).toBe(false)
+    two.setPeers(new Map([[1, peers.get(1)!]]))
+    world.runFor(1000)
+    expect(connected.get(2)).toBe(true)
+  })
 })

@@ -48,6 +48,8 @@ class SimPeerTransport<M> implements PeerTransport<M> {
   private readonly outgoing = new Map<NodeId, Connection<M>>()
   readonly incoming = new Set<Connection<M>>()
   private readonly dialling = new Set<NodeId>()
+  /** What the handler was told last. */
+  private readonly connected = new Set<NodeId>()
   private isClosed = false
 
   constructor(
@@ -141,7 +143,24 @@ class SimPeerTransport<M> implements PeerTransport<M> {
       this.breakConnection(connection)
       return
     }
-    this.handler.onConnected(to)
+    this.stands(to)
+    // The accepting side hears of it too: of this connection's life it saw the beginning as well as the end.
+    this.hub.network.deliver(this.host, peer.host, () => {
+      peer.process.schedule(0, () => {
+        if (connection.isOpen && peer.isListening) peer.stands(this.nodeId)
+      })
+    })
+  }
+
+  /** As gRPC's adapter: connected from the first connection to or from the peer until one that stood breaks. */
+  private stands(peer: NodeId): void {
+    if (this.connected.has(peer)) return
+    this.connected.add(peer)
+    this.handler.onConnected(peer)
+  }
+
+  private broke(peer: NodeId): void {
+    if (this.connected.delete(peer)) this.handler.onDisconnected(peer)
   }
 
   /** There and back over the links; null: refused. Silence where a direction is cut. */
@@ -191,7 +210,7 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     this.hub.network.deliver(this.host, other.host, () => {
       other.process.schedule(0, () => {
         if (other.isClosed) return
-        other.handler.onDisconnected(this.nodeId)
+        other.broke(this.nodeId)
         other.connect(this.nodeId)
       })
     })
