@@ -1,5 +1,6 @@
 import type { LogIndex, NodeId, Term } from '../lib/ids.js'
 import type { Random } from '../ports/random.js'
+import type { MembershipChange, MembershipFailure, MembershipStage } from './membership.js'
 import type { Configuration, Entry, HardState, RaftMessage, Snapshot, Voter } from './types.js'
 
 /** All that can happen to a Raft node. Each is handled to completion by one call of `RaftNode.step`. */
@@ -21,8 +22,19 @@ export type RaftInput =
   | { type: 'snapshotTaken'; index: LogIndex; data: Uint8Array; keepEntries: number }
   /** This node is about to stop: it campaigns no more. */
   | { type: 'leave' }
-  /** Nodes to replicate to beside the voters; they never count. */
+  /**
+   * Nodes to replicate to beside the voters; they never count. Replaces the list: who is new is probed at once, who
+   * is missing is forgotten. Whoever may lead one day must be told, so give it to every node.
+   */
   | { type: 'learners'; nodeIds: readonly NodeId[] }
+  /**
+   * KIP-853. Answered once, by `membershipChanged` or `membershipFailed`, on the leader alone; `requestId` is the
+   * caller's. A voter to be added has `catchUpTimeoutMs` to catch up; after that the change is only a matter of its
+   * commit, which knows no time-out but the loss of the leadership.
+   */
+  | { type: 'changeMembership'; requestId: number; change: MembershipChange; catchUpTimeoutMs: number }
+  /** The caller gave up: a change that still catches up ends as `cancelled`; one that is appended goes on. */
+  | { type: 'cancelMembership'; requestId: number }
 
 export interface Outgoing {
   to: NodeId
@@ -86,13 +98,24 @@ export type RaftEffect =
   | RoleChangedEffect
   /** The entries of this proposal lie at [firstIndex, lastIndex] in `term`; committed where those are applied in the same term. */
   | { type: 'proposalAccepted'; proposalId: number; firstIndex: LogIndex; lastIndex: LogIndex; term: Term }
-  /** Nothing of it was appended. busy: too much is uncommitted; it may be tried again. */
-  | { type: 'proposalDropped'; proposalId: number; reason: 'notLeader' | 'transferring' | 'busy' }
+  /** Nothing of it was appended. */
+  | { type: 'proposalDropped'; proposalId: number; reason: ProposalRefusal }
   /** The leader was still one after the request came; what is applied up to `index` is linearizable. */
   | { type: 'readReady'; requestId: number; index: LogIndex }
   | { type: 'readFailed'; requestId: number; reason: 'notLeader' | 'busy' }
   | { type: 'transferEnded'; to: NodeId | undefined; done: boolean }
+  /** Counts from now on, committed or not; truncation tells of the one before it in the same way. */
   | { type: 'configurationChanged'; configuration: Configuration; index: LogIndex }
+  /** The configuration entry at `index` has committed. */
+  | { type: 'membershipChanged'; requestId: number; configuration: Configuration; index: LogIndex }
+  /** `message` names the cause and what to do. See `MembershipFailure` for what may be tried again. */
+  | { type: 'membershipFailed'; requestId: number; reason: MembershipFailure; message: string }
+
+/**
+ * busy: too much is uncommitted; transferring: a new leader is on its way; notLeader: ask the leader. All three may
+ * be tried again. tooLarge: a payload passes `maxEntryBytes`, and will again; split it.
+ */
+export type ProposalRefusal = 'notLeader' | 'transferring' | 'busy' | 'tooLarge'
 
 /** Milliseconds. RELIABILITY: election >= 5 x heartbeat. */
 export interface RaftTiming {
@@ -111,6 +134,8 @@ export const DEFAULT_RAFT_TIMING: RaftTiming = {
 }
 
 export interface RaftLimits {
+  /** Of one payload; a larger one is refused (`tooLarge`). Must fit into one message of the transport. */
+  maxEntryBytes: number
   /** Of one append message; an entry larger than that goes alone. */
   maxAppendBytes: number
   maxAppendEntries: number
@@ -124,9 +149,14 @@ export interface RaftLimits {
   snapshotChunkBytes: number
   /** A snapshot that claims to be larger is refused. */
   maxSnapshotBytes: number
+  /** Raft thesis §4.2.1: so many rounds a new voter gets to catch up in; the last must be short. */
+  maxCatchUpRounds: number
+  /** It lags by no more than this when its configuration entry is appended. */
+  maxCatchUpLagEntries: number
 }
 
 export const DEFAULT_RAFT_LIMITS: RaftLimits = {
+  maxEntryBytes: 8 * 1024 * 1024,
   maxAppendBytes: 256 * 1024,
   maxAppendEntries: 1024,
   maxInflightMessages: 64,
@@ -136,6 +166,8 @@ export const DEFAULT_RAFT_LIMITS: RaftLimits = {
   maxPendingReads: 1024,
   snapshotChunkBytes: 256 * 1024,
   maxSnapshotBytes: 1024 * 1024 * 1024,
+  maxCatchUpRounds: 10,
+  maxCatchUpLagEntries: 1024,
 }
 
 /** What was read back from disk. */
@@ -172,6 +204,18 @@ export interface RaftStatus {
   clusterId: string | undefined
   progress: FollowerProgress[]
   hasQuorum: boolean
+  /** Of a leader: the one change of membership under way. */
+  membership: MembershipStatus | undefined
+}
+
+export interface MembershipStatus {
+  requestId: number
+  change: MembershipChange
+  stage: MembershipStage
+  /** catchingUp: the round, from 1. */
+  round: number
+  /** committing: where its entry lies; 0 before. */
+  index: LogIndex
 }
 
 export interface FollowerProgress {

@@ -124,6 +124,7 @@ export class RaftNode {
         role.type === 'leader'
           ? core.nowMs - quorumContactMs(core, role) <= core.timing.electionTimeoutMinMs
           : core.isLeaderAlive,
+      membership: undefined,
     }
   }
 
@@ -168,6 +169,16 @@ export class RaftNode {
         return
       case 'snapshotTaken':
         this.onSnapshotTaken(input)
+        return
+      case 'changeMembership':
+        core.outbox.effect({
+          type: 'membershipFailed',
+          requestId: input.requestId,
+          reason: 'notReady',
+          message: 'this node changes no membership yet',
+        })
+        return
+      case 'cancelMembership':
         return
       case 'leave':
         core.isLeaving = true

@@ -3,7 +3,13 @@ import type { LogIndex, NodeId, Term } from '../../lib/ids.js'
 import type { RaftLog } from '../../log/raft-log.js'
 import type { Clock, Timer } from '../../ports/clock.js'
 import type { Lane } from '../../ports/peers.js'
-import type { PersistEffect, RaftEffect, RaftInput, RoleChangedEffect } from '../../raft/api.js'
+import type {
+  PersistEffect,
+  ProposalRefusal,
+  RaftEffect,
+  RaftInput,
+  RoleChangedEffect,
+} from '../../raft/api.js'
 import type { RaftNode } from '../../raft/raft.js'
 import type { Configuration, Entry, RaftMessage, Snapshot } from '../../raft/types.js'
 
@@ -14,7 +20,11 @@ export interface RaftEvents {
   onRole(change: RoleChangedEffect): void
   onTransferEnded(to: NodeId | undefined, done: boolean): void
   onConfiguration(configuration: Configuration, index: LogIndex): void
+  /** The answer to a `changeMembership` input. */
+  onMembership?(result: MembershipResult): void
 }
+
+export type MembershipResult = Extract<RaftEffect, { type: 'membershipChanged' | 'membershipFailed' }>
 
 /** A timer that fires later than this met a stalled loop: what the sockets hold is handled before anyone is judged. */
 const LATE_MS = 50
@@ -49,7 +59,7 @@ export class RaftDriver {
   }
 
   /** One entry. Where it is refused nothing has happened. */
-  propose(payload: Uint8Array): { index: LogIndex; term: Term } | 'notLeader' | 'busy' | 'transferring' {
+  propose(payload: Uint8Array): { index: LogIndex; term: Term } | ProposalRefusal {
     if (this.closed) return 'notLeader'
     const proposalId = this.nextProposalId++
     const effects = this.node.step(
@@ -110,6 +120,10 @@ export class RaftDriver {
       case 'proposalAccepted':
       case 'proposalDropped':
         // `propose` has read them from the step itself.
+        return
+      case 'membershipChanged':
+      case 'membershipFailed':
+        this.events.onMembership?.(effect)
         return
       case 'readReady':
       case 'readFailed':
