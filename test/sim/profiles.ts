@@ -37,7 +37,7 @@ const MIXED: Load = {
 /** About 50 requests of clients a second, all kinds together: the setting in which the simulation's speed is measured. */
 const FIFTY: Load = {
   producers: 1,
-  produceIntervalMs: 300,
+  produceIntervalMs: 250,
   carelessProducers: 1,
   carelessIntervalMs: 1_000,
   consumers: 2,
