@@ -16,6 +16,8 @@ const DIAL_TIMEOUT_MS = 1_000
  */
 export class SimPeerNetwork<M> {
   readonly nodes = new Map<NodeId, SimPeerTransport<M>>()
+  /** Every message as it leaves its sender, before anything can happen to it: what it claims must hold by now. */
+  onSend: ((from: NodeId, to: NodeId, message: M) => void) | null = null
   /** Every message as it is delivered: for traces and checks. */
   onDeliver: ((from: NodeId, to: NodeId, message: M) => void) | null = null
   /** A message that this says true to is lost; its connection stays. Only for tests of lost messages. */
@@ -75,6 +77,7 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     if (connection === undefined || this.isClosed) return
     const state = connection.lanes.get(lane)!
     if (state.queue.length >= QUEUE_LIMIT) return
+    this.hub.onSend?.(this.nodeId, to, message)
     state.queue.push(this.hub.clone(message))
     this.pump(connection, lane)
   }

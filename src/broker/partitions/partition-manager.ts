@@ -261,7 +261,7 @@ export class PartitionManager {
     this.announceLoss(partition)
   }
 
-  private *all(): Iterable<Partition> {
+  *all(): Iterable<Partition> {
     for (const partitions of this.topics.values()) yield* partitions.values()
   }
 

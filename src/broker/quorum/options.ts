@@ -8,6 +8,7 @@ import type { PeerHandler, PeerTransport } from '../../ports/peers.js'
 import type { Random } from '../../ports/random.js'
 import type { RecordCodec } from '../../ports/record-codec.js'
 import type { RaftLimits, RaftTiming } from '../../raft/api.js'
+import type { RaftNode } from '../../raft/raft.js'
 import type { Configuration } from '../../raft/types.js'
 import type { PeerMessage } from '../peer-message.js'
 import type { EventRing } from './events.js'
@@ -68,6 +69,19 @@ export interface QuorumSettings {
   eventCapacity: number
 }
 
+export type RaftView = Pick<
+  RaftNode,
+  | 'term'
+  | 'leader'
+  | 'isLeader'
+  | 'commitIndex'
+  | 'firstIndex'
+  | 'lastIndex'
+  | 'termAt'
+  | 'entries'
+  | 'status'
+>
+
 export interface ReadLogEntry {
   index: LogIndex
   term: Term
@@ -81,6 +95,8 @@ export interface QuorumControl extends QuorumHandle {
   /** Opens the log, restores, joins or founds the cluster. `listener` gets its first onSnapshot before `started`. */
   start(listener: QuorumListener, started: () => void): void
   readonly events: EventRing
+  /** The consensus itself, to be looked at after every event; undefined before this node belongs to a cluster. */
+  readonly raft: RaftView | undefined
   /** The log in memory from `from` on, decoded, at most `limit` entries; what a snapshot has swallowed is not there. */
   readLog(from: LogIndex, limit: number): ReadLogEntry[]
   /** `to` undefined: the voter that holds the most. done(false) where this node does not lead or the time ran out. */

@@ -144,6 +144,10 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     }
   }
 
+  get raft(): RaftNode | undefined {
+    return this.running?.driver.node
+  }
+
   readLog(from: LogIndex, limit: number): ReadLogEntry[] {
     const entries = this.running?.driver.node.entries(from, limit) ?? []
     return entries.map((entry) => ({
