@@ -22,6 +22,13 @@ export interface CampaignState {
   dead: NodeId | undefined
 }
 
+/** Becoming a voter, or ceasing to be one, shows as a change of role. */
+export function noteConfiguration(core: RaftCore): void {
+  const { configuration, configurationIndex: index } = core.log
+  core.outbox.effect({ type: 'configurationChanged', configuration, index })
+  core.announce('configuration')
+}
+
 /**
  * What every role shares. The persisted half (term, vote, log) changes here and goes to the outbox in the same
  * breath. Invariants, checked after each step: applied <= commit <= last; applied <= durable <= last.

@@ -1,7 +1,7 @@
 import { assert } from '../lib/assert.js'
 import type { NodeId } from '../lib/ids.js'
 import { onElectionTimeout, startElection } from './campaign.js'
-import type { RaftCore } from './core.js'
+import { noteConfiguration, type RaftCore } from './core.js'
 import { SnapshotAssembly } from './snapshot-assembly.js'
 import { becomeFollower } from './transitions.js'
 import type { Entry, RaftMessage } from './types.js'
@@ -77,13 +77,6 @@ function appendMissing(core: RaftCore, entries: readonly Entry[]): void {
     outbox.writeEntry(entry)
     if (entry.type === 'configuration') noteConfiguration(core)
   }
-}
-
-/** Becoming a voter, or ceasing to be one, shows as a change of role. */
-function noteConfiguration(core: RaftCore): void {
-  const { configuration, configurationIndex: index } = core.log
-  core.outbox.effect({ type: 'configurationChanged', configuration, index })
-  core.announce('configuration')
 }
 
 function areContiguous(entries: readonly Entry[], previousIndex: number): boolean {

@@ -1,4 +1,5 @@
 import type { LogIndex, NodeId } from '../lib/ids.js'
+import type { PendingChange } from './membership-change.js'
 import type { Progress } from './progress.js'
 
 /** What only a leader holds; gone with its leadership. */
@@ -15,6 +16,12 @@ export interface LeaderState {
   /** The newest read context handed out; heartbeats carry it. */
   readContext: number
   reads: PendingRead[]
+  /** One at a time. */
+  membership: PendingChange | undefined
+  /** Who is to hear that it is no voter, with the index of the configuration that says so. */
+  departing: Map<NodeId, LogIndex>
+  /** It was removed and has asked its successor to stand: it follows at the end of the step. */
+  isOver: boolean
 }
 
 export interface Transfer {
@@ -22,6 +29,8 @@ export interface Transfer {
   deadlineMs: number
   /** timeoutNow is out. */
   sent: boolean
+  /** The leader is no voter any more: it steps down as soon as its successor was asked, or the time is up. */
+  resigns: boolean
 }
 
 /** Confirmed when a majority has echoed `context` or a later one; index -1 while the no-op has not committed. */

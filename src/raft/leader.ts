@@ -1,15 +1,16 @@
 import { assert } from '../lib/assert.js'
 import type { NodeId } from '../lib/ids.js'
-import type { RaftInput } from './api.js'
+import type { ProposalRefusal, RaftInput } from './api.js'
 import type { CampaignState, RaftCore } from './core.js'
 import type { LeaderState } from './leader-state.js'
 import { entryBytes } from './log-view.js'
+import { continueCatchUp, onMembershipCommit } from './membership-change.js'
 import { Progress } from './progress.js'
-import { isVoter, majorityValue } from './quorum.js'
+import { isVoter, majorityValue, sameVoter } from './quorum.js'
 import { releaseWaitingReads } from './reads.js'
 import { replicate, replicateToAll } from './replication.js'
 import { becomeFollower } from './transitions.js'
-import type { Entry } from './types.js'
+import type { Entry, Voter } from './types.js'
 
 /** A majority must have been heard within this share of the shortest election time-out (KAFKA-15489). */
 const CHECK_QUORUM_FACTOR = 1.5
@@ -27,6 +28,9 @@ export function becomeLeader(core: RaftCore, campaign: CampaignState): void {
     transfer: undefined,
     readContext: 0,
     reads: [],
+    membership: undefined,
+    departing: new Map(),
+    isOver: false,
   }
   core.role = leader
   core.leader = core.self.nodeId
@@ -40,11 +44,13 @@ export function becomeLeader(core: RaftCore, campaign: CampaignState): void {
   replicateToAll(core, leader)
 }
 
-/** Follows the configuration and the learners: who is new is probed, who left is forgotten. */
+/** Follows the configuration, the learners and whoever joins or leaves: who is new is probed, who is gone forgotten. */
 export function refreshProgress(core: RaftCore, leader: LeaderState): void {
   const wanted = new Map<NodeId, string>()
   for (const voter of core.otherVoters()) wanted.set(voter.nodeId, voter.directoryId)
-  for (const nodeId of core.learners) {
+  const others = [...core.learners, ...leader.departing.keys()]
+  if (leader.membership?.stage === 'catchingUp') others.push(leader.membership.nodeId)
+  for (const nodeId of others) {
     if (nodeId !== core.self.nodeId && !wanted.has(nodeId)) wanted.set(nodeId, '')
   }
   const former = leader.progress
@@ -60,7 +66,7 @@ export function refreshProgress(core: RaftCore, leader: LeaderState): void {
   }
 }
 
-function appendEntry(core: RaftCore, leader: LeaderState, entry: Entry): void {
+export function appendEntry(core: RaftCore, leader: LeaderState, entry: Entry): void {
   core.log.append(entry)
   core.outbox.writeEntry(entry)
   leader.uncommittedBytes += entryBytes(entry)
@@ -70,7 +76,7 @@ function appendEntry(core: RaftCore, leader: LeaderState, entry: Entry): void {
 export function onPropose(core: RaftCore, input: Extract<RaftInput, { type: 'propose' }>): void {
   const { role, outbox } = core
   const { proposalId, payloads } = input
-  const drop = (reason: 'notLeader' | 'transferring' | 'busy'): void =>
+  const drop = (reason: ProposalRefusal): void =>
     outbox.effect({ type: 'proposalDropped', proposalId, reason })
   if (role.type !== 'leader') {
     drop('notLeader')
@@ -78,6 +84,10 @@ export function onPropose(core: RaftCore, input: Extract<RaftInput, { type: 'pro
   }
   if (role.transfer !== undefined) {
     drop('transferring')
+    return
+  }
+  if (payloads.some((payload) => payload.length > core.limits.maxEntryBytes)) {
+    drop('tooLarge')
     return
   }
   if (!hasRoom(core, role, payloads.length)) {
@@ -119,12 +129,12 @@ export function canPropose(core: RaftCore): boolean {
 export function maybeCommit(core: RaftCore, leader: LeaderState): void {
   const matches: number[] = []
   for (const voter of core.configuration.voters) {
-    if (voter.nodeId === core.self.nodeId) {
-      matches.push(core.isVoter ? core.outbox.durableIndex : 0)
+    if (sameVoter(voter, core.self)) {
+      matches.push(core.outbox.durableIndex)
       continue
     }
     const progress = leader.progress.get(voter.nodeId)
-    const counts = progress !== undefined && progress.voter.directoryId === voter.directoryId
+    const counts = progress !== undefined && sameVoter(progress.voter, voter)
     matches.push(counts ? progress.matchIndex : 0)
   }
   const index = majorityValue(matches)
@@ -137,6 +147,7 @@ export function maybeCommit(core: RaftCore, leader: LeaderState): void {
   }
   core.commitTo(index)
   releaseWaitingReads(core, leader)
+  onMembershipCommit(core, leader)
 }
 
 /**
@@ -167,15 +178,23 @@ function sendHeartbeat(core: RaftCore, leader: LeaderState, progress: Progress):
   })
 }
 
-/** When a majority of the voters was last heard, itself included. */
-export function quorumContactMs(core: RaftCore, leader: LeaderState): number {
-  const contacts = core.configuration.voters.map((voter) => {
-    if (voter.nodeId === core.self.nodeId) return core.nowMs
+/** When a majority of the voters was last heard, itself included where it is one. */
+export function quorumContactMs(
+  core: RaftCore,
+  leader: LeaderState,
+  voters: readonly Voter[] = core.configuration.voters,
+): number {
+  const contacts = voters.map((voter) => {
+    if (sameVoter(voter, core.self)) return core.nowMs
     const progress = leader.progress.get(voter.nodeId)
-    if (progress === undefined || !isVoter(core.configuration, progress.voter)) return -1
-    return progress.lastContactMs
+    return progress !== undefined && sameVoter(progress.voter, voter) ? progress.lastContactMs : -1
   })
   return majorityValue(contacts)
+}
+
+/** Would these voters be able to commit now? */
+export function hasRecentQuorum(core: RaftCore, leader: LeaderState, voters: readonly Voter[]): boolean {
+  return core.nowMs - quorumContactMs(core, leader, voters) < checkQuorumMs(core)
 }
 
 function checkQuorumMs(core: RaftCore): number {
@@ -195,9 +214,14 @@ export function onLeaderTick(core: RaftCore, leader: LeaderState): void {
     return
   }
   if (leader.transfer !== undefined && nowMs >= leader.transfer.deadlineMs) {
+    if (leader.transfer.resigns) {
+      leader.isOver = true
+      return
+    }
     core.outbox.effect({ type: 'transferEnded', to: leader.transfer.to, done: false })
     leader.transfer = undefined
   }
+  continueCatchUp(core, leader)
   if (nowMs >= leader.heartbeatDeadlineMs) sendHeartbeats(core, leader)
 }
 
@@ -206,6 +230,7 @@ export function leaderDeadlineMs(core: RaftCore, leader: LeaderState): number {
   const oldestMs = core.outbox.oldestPendingMs
   if (oldestMs !== undefined) deadlines.push(oldestMs + core.timing.electionTimeoutMaxMs)
   if (leader.transfer !== undefined) deadlines.push(leader.transfer.deadlineMs)
+  if (leader.membership?.stage === 'catchingUp') deadlines.push(leader.membership.deadlineMs)
   return Math.min(...deadlines)
 }
 
@@ -217,8 +242,31 @@ export function onTransfer(core: RaftCore, to: NodeId | undefined): void {
     fail()
     return
   }
+  const target = transferTarget(core, role, to)
+  if (target === undefined) {
+    fail()
+    return
+  }
+  startTransfer(core, role, target, false)
+}
+
+/**
+ * Raft thesis §4.2.2: the entry that removes this leader has committed. It hands over and steps down; where nobody
+ * takes over in time it steps down all the same.
+ */
+export function handOver(core: RaftCore, leader: LeaderState): void {
+  if (leader.transfer !== undefined) {
+    leader.transfer.resigns = true
+    return
+  }
+  const target = transferTarget(core, leader, undefined)
+  if (target === undefined) leader.isOver = true
+  else startTransfer(core, leader, target, true)
+}
+
+function transferTarget(core: RaftCore, leader: LeaderState, to: NodeId | undefined): Progress | undefined {
   let target: Progress | undefined
-  for (const progress of role.progress.values()) {
+  for (const progress of leader.progress.values()) {
     if (!isVoter(core.configuration, progress.voter)) continue
     if (to !== undefined && progress.voter.nodeId !== to) continue
     // Of equals the one heard last: the other may be dead.
@@ -228,17 +276,18 @@ export function onTransfer(core: RaftCore, to: NodeId | undefined): void {
       (progress.matchIndex === target.matchIndex && progress.lastContactMs > target.lastContactMs)
     if (isBetter) target = progress
   }
-  if (target === undefined) {
-    fail()
-    return
-  }
-  role.transfer = {
+  return target
+}
+
+function startTransfer(core: RaftCore, leader: LeaderState, target: Progress, resigns: boolean): void {
+  leader.transfer = {
     to: target.voter.nodeId,
     deadlineMs: core.nowMs + core.timing.electionTimeoutMinMs,
     sent: false,
+    resigns,
   }
   replicate(core, target)
-  continueTransfer(core, role)
+  continueTransfer(core, leader)
 }
 
 /** The target may have caught up. */
@@ -247,5 +296,8 @@ export function continueTransfer(core: RaftCore, leader: LeaderState): void {
   if (transfer === undefined || transfer.sent) return
   if (leader.progress.get(transfer.to)?.matchIndex !== core.log.lastIndex) return
   transfer.sent = true
+  // What is committed has to be known when the successor stands.
+  if (transfer.resigns) sendHeartbeats(core, leader)
   core.outbox.send(transfer.to, { type: 'timeoutNow', term: core.term })
+  if (transfer.resigns) leader.isOver = true
 }

@@ -41,6 +41,7 @@ export class Progress {
     this.voter = { nodeId: this.voter.nodeId, directoryId }
     this.matchIndex = 0
     this.toldCommitIndex = 0
+    this.readContext = 0
     this.becomeProbe(nextIndex)
   }
 

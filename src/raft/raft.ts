@@ -23,6 +23,12 @@ import {
   refreshProgress,
   tellCommit,
 } from './leader.js'
+import {
+  membershipStatus,
+  onCancelMembership,
+  onChangeMembership,
+  onStrangersCampaign,
+} from './membership-change.js'
 import { isVoter } from './quorum.js'
 import { onReadIndex } from './reads.js'
 import { onAppendReply, onHeartbeatReply, onInstallSnapshotReply, replicateToAll } from './replication.js'
@@ -46,6 +52,9 @@ export class RaftNode {
     const { core } = this
     core.nowMs = Math.max(core.nowMs, nowMs)
     this.dispatch(input)
+    if (core.role.type === 'leader' && core.role.isOver) {
+      becomeFollower(core, core.term, undefined, 'configuration')
+    }
     const effects = core.outbox.flush(core.log.lastIndex, core.nowMs)
     core.assertInvariants()
     return effects
@@ -124,7 +133,7 @@ export class RaftNode {
         role.type === 'leader'
           ? core.nowMs - quorumContactMs(core, role) <= core.timing.electionTimeoutMinMs
           : core.isLeaderAlive,
-      membership: undefined,
+      membership: role.type === 'leader' ? membershipStatus(role) : undefined,
     }
   }
 
@@ -171,14 +180,10 @@ export class RaftNode {
         this.onSnapshotTaken(input)
         return
       case 'changeMembership':
-        core.outbox.effect({
-          type: 'membershipFailed',
-          requestId: input.requestId,
-          reason: 'notReady',
-          message: 'this node changes no membership yet',
-        })
+        onChangeMembership(core, input)
         return
       case 'cancelMembership':
+        onCancelMembership(core, input.requestId)
         return
       case 'leave':
         core.isLeaving = true
@@ -204,6 +209,7 @@ export class RaftNode {
       if (message.candidate.nodeId === core.leader && message.term > core.term) {
         onPeerDead(core, message.candidate.nodeId)
       }
+      if (core.role.type === 'leader') onStrangersCampaign(core, core.role, message.candidate.nodeId)
       // Its term is one that may never be.
       onVoteRequest(core, message)
       return

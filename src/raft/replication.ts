@@ -3,6 +3,7 @@ import type { RaftCore } from './core.js'
 import { continueTransfer, maybeCommit, tellCommit } from './leader.js'
 import type { LeaderState } from './leader-state.js'
 import { entryBytes } from './log-view.js'
+import { continueCatchUp, forgetDeparted } from './membership-change.js'
 import type { Progress } from './progress.js'
 import { confirmReads } from './reads.js'
 import type { Entry, RaftMessage, Snapshot } from './types.js'
@@ -119,6 +120,8 @@ function onMatch(core: RaftCore, leader: LeaderState, progress: Progress, matchI
   replicate(core, progress)
   tellCommit(core, leader)
   continueTransfer(core, leader)
+  continueCatchUp(core, leader)
+  forgetDeparted(core, leader, progress.voter.nodeId)
 }
 
 export function onHeartbeatReply(
@@ -134,6 +137,8 @@ export function onHeartbeatReply(
   if (progress.isStalled()) resend(core, progress)
   else replicate(core, progress)
   if (progress.matchIndex === core.log.lastIndex) progress.lastCaughtUpMs = core.nowMs
+  continueCatchUp(core, leader)
+  forgetDeparted(core, leader, from)
 }
 
 /** Two rounds of heartbeats without a step: a message or its answer was lost. */

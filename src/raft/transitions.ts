@@ -2,6 +2,7 @@ import { assert } from '../lib/assert.js'
 import type { NodeId, Term } from '../lib/ids.js'
 import type { RoleCause } from './api.js'
 import type { RaftCore } from './core.js'
+import { abandonMembership } from './membership-change.js'
 
 /**
  * Every way back to following passes here. A higher term is entered; a leader gives up what it held. `leader` is
@@ -27,8 +28,13 @@ export function becomeFollower(
       core.outbox.effect({ type: 'readFailed', requestId: read.requestId, reason: 'notLeader' })
     }
     if (was.transfer !== undefined) {
-      core.outbox.effect({ type: 'transferEnded', to: was.transfer.to, done: was.transfer.sent && isNewTerm })
+      core.outbox.effect({
+        type: 'transferEnded',
+        to: was.transfer.to,
+        done: was.transfer.sent && (isNewTerm || was.transfer.resigns),
+      })
     }
+    abandonMembership(core, was)
   }
   core.announce(cause)
 }
