@@ -15,12 +15,18 @@ const LOW_MARK_BYTES = 64 * 1024
 /** In flight between two ends; what is beyond waits in the sender's queue. */
 const WINDOW_BYTES = 256 * 1024
 
+/** As Linux does it. */
+const MIN_RETRANSMISSION_MS = 200
+const MAX_RETRANSMISSION_MS = 1_600
+
 /** Which links work, and how fast. Shared by the byte streams and the peers' messages. */
 export class SimLinks {
   minLatencyMs = 0.1
   maxLatencyMs = 1
   /** Added on a directed link. */
   readonly extraLatencyMs = new Map<string, number>()
+  /** The share of segments on a directed link that are lost and sent again. */
+  readonly loss = new Map<string, number>()
   private readonly cuts = new Set<string>()
   private readonly healed: (() => void)[] = []
 
@@ -51,9 +57,22 @@ export class SimLinks {
 
   latencyMs(from: string, to: string): number {
     const span = this.maxLatencyMs - this.minLatencyMs
-    return (
+    const latencyMs =
       this.minLatencyMs + randomFloat(this.random) * span + (this.extraLatencyMs.get(linkKey(from, to)) ?? 0)
+    return this.loss.size === 0 ? latencyMs : latencyMs + this.retransmissionMs(linkKey(from, to))
+  }
+
+  /** What TCP waits for a segment to be sent again, twice as long each time. */
+  private retransmissionMs(link: string): number {
+    const loss = this.loss.get(link) ?? 0
+    let waitedMs = 0
+    for (
+      let timeoutMs = MIN_RETRANSMISSION_MS;
+      timeoutMs <= MAX_RETRANSMISSION_MS && loss > 0 && randomFloat(this.random) < loss;
+      timeoutMs *= 2
     )
+      waitedMs += timeoutMs
+    return waitedMs
   }
 
   /** Runs once, at the next heal. */
@@ -81,6 +100,8 @@ interface ListeningPort {
  */
 export class SimNetwork {
   private readonly ports = new Map<string, ListeningPort>()
+  /** Both ends of every connection that is not closed. */
+  readonly streams = new Set<SimStream>()
   private nextEphemeralPort = 40_000
 
   constructor(
@@ -114,6 +135,15 @@ export class SimNetwork {
           },
         }
       },
+    }
+  }
+
+  /** Something between two hosts resets their connections: both ends hear of it. */
+  reset(a: string, b: string): void {
+    for (const stream of [...this.streams]) {
+      const { local, remote } = stream
+      if ((local.host === a && remote.host === b) || (local.host === b && remote.host === a))
+        stream.resetFromOutside()
     }
   }
 
@@ -214,6 +244,7 @@ class SimStream implements ByteStream {
     readonly remote: Address,
   ) {
     process.onKill.add(this.kernelReset)
+    network.streams.add(this)
   }
 
   get bufferedBytes(): number {
@@ -258,10 +289,19 @@ class SimStream implements ByteStream {
     this.process.schedule(0, () => this.close(null))
   }
 
+  /** Each end is told by itself, as a middlebox does that resets both. */
+  resetFromOutside(): void {
+    if (this.isClosed || this.isDestroyed) return
+    this.isDestroyed = true
+    this.dropQueue()
+    this.process.schedule(0, () => this.close(new Error('ECONNRESET: the connection was reset')))
+  }
+
   /** The process died: its kernel tells the other side. */
   private readonly kernelReset = (): void => {
     if (this.isClosed) return
     this.isClosed = true
+    this.network.streams.delete(this)
     if (this.isDestroyed) return
     this.dropQueue()
     this.enqueue({ kind: 'reset' })
@@ -345,6 +385,7 @@ class SimStream implements ByteStream {
   private close(error: Error | null): void {
     if (this.isClosed) return
     this.isClosed = true
+    this.network.streams.delete(this)
     this.process.onKill.delete(this.kernelReset)
     if (error !== null) this.dropQueue()
     this.handler?.onClose(error)

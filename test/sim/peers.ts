@@ -28,6 +28,12 @@ export class SimPeerNetwork<M> {
     readonly clone: (message: M) => M = structuredClone,
   ) {}
 
+  /** Something between two nodes resets their connections: both ends hear of it. */
+  reset(a: NodeId, b: NodeId): void {
+    this.nodes.get(a)?.reset(b)
+    this.nodes.get(b)?.reset(a)
+  }
+
   /** One node's transport, listening at once. `host` names it in the links. */
   transport(nodeId: NodeId, host: string, process: SimProcess, handler: PeerHandler<M>): PeerTransport<M> {
     const transport = new SimPeerTransport(this, nodeId, host, process, handler)
@@ -98,6 +104,15 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     if (this.isClosed) return
     this.isClosed = true
     this.dropAll()
+  }
+
+  reset(to: NodeId): void {
+    const connection = this.outgoing.get(to)
+    if (connection === undefined) return
+    this.breakConnection(connection)
+    this.process.schedule(0, () => {
+      if (!this.isClosed) this.handler.onDisconnected(to)
+    })
   }
 
   /** The kernel closes what the process held. */
