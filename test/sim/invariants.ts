@@ -40,8 +40,8 @@ export abstract class Invariant {
   onCommitFetched(_world: Observed, _group: string, _offset: number, _nodeId: number): void {}
   /** The node's committed image moved; the image is as the node has it now. */
   onImage(_world: Observed, _node: SimNode, _image: MetadataImage): void {}
-  /** After each event that ran on a node: its own replicas. */
-  afterNodeEvent(_world: Observed, _node: SimNode, _replicas: readonly PartitionStatus[]): void {}
+  /** After an event on a node that changed what some of its replicas say of themselves: those. */
+  afterNodeEvent(_world: Observed, _node: SimNode, _changed: readonly PartitionStatus[]): void {}
   /** Every few simulated milliseconds: what spans nodes. */
   check(_world: Observed): void {}
 

@@ -39,6 +39,7 @@ export interface SimNodeWorld {
 
 export const KAFKA_PORT = 9092
 const STOP_TIMEOUT_MS = 5_000
+const NO_REPLICAS: readonly PartitionStatus[] = []
 const recordCodec = createMetadataRecordCodec()
 
 export function hostOf(id: NodeId): string {
@@ -51,6 +52,8 @@ export class SimNode {
   readonly store: SimStore
   process: SimProcess | null = null
   node: KoggeNode | null = null
+  /** By replica of the running process, which says the same status again for as long as nothing in it changes. */
+  private readonly seenReplicas = new Map<object, PartitionStatus>()
   private readonly diskRandom: SeededRandom
   /** How often it was started. */
   incarnation = 0
@@ -129,6 +132,23 @@ export class SimNode {
       : []
   }
 
+  /** Those of `replicas` whose status is another than when this was last asked. */
+  changedReplicas(): readonly PartitionStatus[] {
+    if (!this.isUp || this.node === null || this.node.state === 'stopped') {
+      this.seenReplicas.clear()
+      return NO_REPLICAS
+    }
+    let changed: PartitionStatus[] | null = null
+    for (const partition of this.node.services.partitions.all()) {
+      const status = partition.status()
+      if (this.seenReplicas.get(partition) === status) continue
+      this.seenReplicas.set(partition, status)
+      changed ??= []
+      changed.push(status)
+    }
+    return changed ?? NO_REPLICAS
+  }
+
   quarantined(): readonly unknown[] {
     return this.isUp && this.node !== null ? this.node.services.partitions.quarantined() : []
   }
@@ -141,6 +161,7 @@ export class SimNode {
     const { world } = this
     this.incarnation++
     this.onGivenUp = null
+    this.seenReplicas.clear()
     this.isStopping = false
     const process = world.clock.process(`node-${this.id}.${this.incarnation}`, {
       driftPpm,

@@ -1,4 +1,3 @@
-import type { PartitionStatus } from '../../src/broker/partitions/types.js'
 import type { PeerMessage } from '../../src/broker/peer-message.js'
 import { randomBelow, randomBetween, SeededRandom } from '../../src/lib/prng.js'
 import type { MetadataImage } from '../../src/metadata/image.js'
@@ -313,9 +312,9 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.hash.event(event.timeMs, event.sequence)
     const node = this.ownerOf(event)
     if (node === undefined || !node.isUp) return
-    const replicas: readonly PartitionStatus[] = node.replicas()
-    if (replicas.length === 0) return
-    for (const invariant of this.invariants) invariant.afterNodeEvent(this, node, replicas)
+    const changed = node.changedReplicas()
+    if (changed.length === 0) return
+    for (const invariant of this.invariants) invariant.afterNodeEvent(this, node, changed)
   }
 
   private ownerOf(event: SimEvent): SimNode | undefined {

@@ -147,7 +147,10 @@ export class PartitionManager {
   }
 
   list(): PartitionStatus[] {
-    return [...this.all()].map((partition) => partition.status())
+    const statuses: PartitionStatus[] = []
+    for (const partitions of this.topics.values())
+      for (const partition of partitions.values()) statuses.push(partition.status())
+    return statuses
   }
 
   /** Replicas whose logs were damaged: named in each broker heartbeat until they have left the ISR. */

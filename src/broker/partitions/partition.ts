@@ -12,7 +12,7 @@ import type { AppendBatch } from '../../log/types.js'
 import { effectiveMinIsr } from '../../metadata/configs.js'
 import type { PartitionImage } from '../../metadata/image.js'
 import { type EpochEnd, FollowerState, truncationOffset } from '../../partition/follower-state.js'
-import { type IsrProposal, maximalIsr } from '../../partition/isr.js'
+import { type IsrProposal, type IsrState, maximalIsr } from '../../partition/isr.js'
 import { LeaderState, type ProposalResult } from '../../partition/leader-state.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { AppendResult } from '../services.js'
@@ -52,6 +52,7 @@ export class Partition {
   private roleValue: Role = { type: 'none', leaderEpoch: -1 }
   private healthValue: PartitionHealth = 'online'
   private lastHighWatermark: Offset
+  private lastStatus: { status: PartitionStatus; role: Role; isr: IsrState | undefined } | undefined
   private readonly producers: ProducerTable
   private readonly appends: LeaderAppends
   private readonly clientReads = new Set<ReadWaiter>()
@@ -319,9 +320,29 @@ export class Partition {
     this.context.logger.error({ topic: this.topic, partition: this.partitionId, error }, 'the log failed')
   }
 
+  /** The same object for as long as nothing in it changed, so that who watches compares by identity. */
   status(): PartitionStatus {
     const role = this.roleValue
     const isr = role.type === 'leader' ? role.state.isr : undefined
+    const { log, lastStatus: last } = this
+    if (
+      last !== undefined &&
+      last.role === role &&
+      last.isr === isr &&
+      last.status.logEndOffset === log.logEndOffset &&
+      last.status.highWatermark === this.highWatermark &&
+      last.status.durableEndOffset === log.durableEndOffset &&
+      last.status.logStartOffset === log.logStartOffset &&
+      last.status.sizeBytes === log.sizeBytes &&
+      last.status.state === this.healthValue
+    )
+      return last.status
+    const status = this.describe(role, isr)
+    this.lastStatus = { status, role, isr }
+    return status
+  }
+
+  private describe(role: Role, isr: IsrState | undefined): PartitionStatus {
     return {
       topic: this.topic,
       topicId: this.topicId,
