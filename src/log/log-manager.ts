@@ -1,109 +1,42 @@
 import { assert } from '../lib/assert.js'
 import type { Offset, Uuid } from '../lib/ids.js'
-import type { Clock, Timer } from '../ports/clock.js'
-import { type Disk, DiskError, type DiskFile } from '../ports/disk.js'
-import type { Logger } from '../ports/logger.js'
-import {
-  encodeOffsetCheckpoint,
-  HIGH_WATERMARK_CHECKPOINT,
-  LOG_START_CHECKPOINT,
-  type OffsetRow,
-  RECOVERY_POINT_CHECKPOINT,
-  readOffsetCheckpoint,
-  readWhole,
-  writeOffsetCheckpoint,
-  writeWhole,
-} from './checkpoint-files.js'
+import type { Timer } from '../ports/clock.js'
+import { DiskError } from '../ports/disk.js'
+import { AsideLogs } from './aside-logs.js'
+import { writeWhole } from './checkpoint-files.js'
 import { DiskSpace } from './disk-space.js'
 import { EpochCache } from './epoch-cache.js'
-import {
-  asideDirectory,
-  isAside,
-  PARTITION_METADATA,
-  parsePartitionDirectory,
-  partitionDirectory,
-} from './file-names.js'
+import { PARTITION_METADATA, partitionDirectory } from './file-names.js'
 import { FlushScheduler } from './flush-scheduler.js'
 import { HandleCache } from './handle-cache.js'
-import { type LogContext, PartitionLog } from './partition-log.js'
-import { type RecoveredLog, recoverLog } from './recovery.js'
+import { LogCheckpoints } from './log-checkpoints.js'
+import type { LogContext } from './log-context.js'
+import { LogLoader } from './log-loader.js'
+import {
+  DEFAULT_LOG_MANAGER_CONFIG,
+  type LogManagerConfig,
+  type LogManagerOptions,
+  type LogSpec,
+  type OpenResult,
+  type QuarantinedLog,
+} from './log-manager-options.js'
+import { LogScrubber } from './log-scrubber.js'
+import { PartitionLog } from './partition-log.js'
+import type { RecoveredLog } from './recovery.js'
 import { RecoveryPoints } from './recovery-points.js'
-import { LogDamage, Segment } from './segment.js'
+import { Segment } from './segment.js'
 import { TailCache } from './tail-cache.js'
 import type { LogConfig } from './types.js'
 
-export interface LogManagerConfig {
-  /** At most so many fsyncs of partition data in flight: the thread pool's size less two. */
-  maxConcurrentSyncs: number
-  /** Bytes of recently appended batches kept for followers and tailing consumers, over all logs. */
-  tailCacheBytes: number
-  /** File handles kept open, over all logs. */
-  maxOpenFiles: number
-  /** Appends are refused while less is free on the disk: the Raft log lives there too. 0: no reserve. */
-  reservedBytes: number
-  /** `log.retention.check.interval.ms`. */
-  retentionCheckIntervalMs: number
-  /** `replica.high.watermark.checkpoint.interval.ms`, for the start offsets and recovery points too. */
-  checkpointIntervalMs: number
-}
-
-export const DEFAULT_LOG_MANAGER_CONFIG: LogManagerConfig = {
-  maxConcurrentSyncs: 8,
-  tailCacheBytes: 64 * 1024 * 1024,
-  maxOpenFiles: 2048,
-  reservedBytes: 64 * 1024 * 1024,
-  retentionCheckIntervalMs: 300_000,
-  checkpointIntervalMs: 5_000,
-}
-
-export interface LogManagerOptions {
-  disk: Disk
-  clock: Clock
-  logger: Logger
-  config: LogManagerConfig
-  /** What retention may not pass, and what the checkpoint of high watermarks holds; undefined: not hosted now. */
-  highWatermarkOf(topicId: Uuid, partition: number): Offset | undefined
-  /** A failed fsync or an EIO: nothing of this directory may be trusted or written any more. Called once. */
-  onOffline(error: Error): void
-  /** A log turned out to be damaged while it was open. It was set aside already; fetch the replica anew. */
-  onQuarantined(quarantined: QuarantinedLog): void
-}
-
-export interface QuarantinedLog {
-  topic: string
-  /** undefined where the directory does not tell it any more. */
-  topicId: Uuid | undefined
-  partition: number
-  reason: string
-  /** Where its bytes were moved to, below the data directory. */
-  directory: string
-}
-
-export interface LogSpec {
-  /** Validated by the controller (Kafka's rules for names). */
-  topic: string
-  topicId: Uuid
-  partition: number
-  config: LogConfig
-}
-
-export interface OpenResult {
-  /** Kafka's clean-shutdown mark was found. */
-  cleanStart: boolean
-  logs: readonly PartitionLog[]
-  quarantined: readonly QuarantinedLog[]
-}
+export type { LogManagerConfig, LogManagerOptions, LogSpec, OpenResult, QuarantinedLog }
+export { DEFAULT_LOG_MANAGER_CONFIG }
 
 /** Written at the very end of a clean stop, removed at the start (Kafka's name; KAFKA-15375). */
 const CLEAN_SHUTDOWN = '.kafka_cleanshutdown'
 /** Recovery points are synced so often, where nothing else did it. */
 const POINT_SYNC_MS = 1_000
-/** Loading goes on in a turn for so long, but not beyond so many logs. */
-const LOAD_TURN_MS = 10
-const LOADS_IN_TURN = 100
 const SPACE_CHECK_MS = 1_000
 const SCRUB_INTERVAL_MS = 250
-const SCRUB_BYTES = 1024 * 1024
 
 /** All partition logs of one data directory. */
 export class LogManager {
@@ -112,23 +45,20 @@ export class LogManager {
   private readonly flusher: FlushScheduler
   private readonly handles: HandleCache
   private readonly space: DiskSpace
+  private readonly checkpoints: LogCheckpoints
+  private readonly scrubber: LogScrubber
+  private readonly loader: LogLoader
   private readonly logsByKey = new Map<string, PartitionLog>()
-  private readonly setAsideLogs: QuarantinedLog[] = []
+  private readonly aside: AsideLogs
   private readonly damaged = new Map<PartitionLog, string>()
   private readonly timers = new Set<Timer>()
-  private highWatermarks = new Map<string, Offset>()
-  private recoveryPoints = new Map<string, Offset>()
-  private logStarts = new Map<string, Offset>()
-  private asideCount = 0
-  private isCheckpointing = false
   private isCleanStart = false
-  private readonly unidentified: { name: string; topic: string; partition: number }[] = []
-  private scrubbed: { queue: PartitionLog[]; cursor: Offset } = { queue: [], cursor: 0 }
   private state: 'new' | 'opening' | 'open' | 'closing' | 'closed' | 'offline' = 'new'
 
   constructor(private readonly options: LogManagerOptions) {
     const { disk, clock, config } = options
     this.points = new RecoveryPoints(disk)
+    this.aside = new AsideLogs(disk, options.logger)
     this.handles = new HandleCache(disk, config.maxOpenFiles)
     this.flusher = new FlushScheduler(disk, clock, config.maxConcurrentSyncs, (error) =>
       this.goOffline(error),
@@ -148,10 +78,19 @@ export class LogManager {
       points: this.points,
       onDamaged: (log, reason) => this.onDamaged(log, reason),
     }
+    const logs = (): Iterable<PartitionLog> => this.logs()
+    this.scrubber = new LogScrubber(logs)
+    this.checkpoints = new LogCheckpoints(disk, logs, options.highWatermarkOf)
+    this.loader = new LogLoader(options, this.context, this.checkpoints, {
+      add: (log) => this.logsByKey.set(keyOf(log.topicId, log.partition), log),
+      isFound: (topicId, partition) =>
+        this.get(topicId, partition) !== undefined || this.aside.isQuarantined(topicId, partition),
+      setAside: (...damaged) => this.setAside(...damaged),
+    })
   }
 
   get quarantined(): readonly QuarantinedLog[] {
-    return this.setAsideLogs
+    return this.aside.quarantined
   }
 
   /** False while the disk is full up to its reserve: logs refuse appends, and new ones need not be tried. */
@@ -174,7 +113,6 @@ export class LogManager {
     assert(this.state === 'new', 'opened twice')
     this.state = 'opening'
     const { disk, clock } = this.options
-    let names: string[] = []
     const finish = (error: Error | null): void => {
       if (error === null) {
         this.state = 'open'
@@ -183,26 +121,8 @@ export class LogManager {
       done(error, {
         cleanStart: this.isCleanStart,
         logs: [...this.logs()],
-        quarantined: [...this.setAsideLogs],
+        quarantined: [...this.aside.quarantined],
       })
-    }
-    const next = (): void => {
-      try {
-        const begunMs = clock.monotonicMs()
-        for (let i = 0; i < LOADS_IN_TURN && clock.monotonicMs() - begunMs < LOAD_TURN_MS; i++) {
-          const name = names.shift()
-          if (name === undefined) {
-            this.settleUnidentified()
-            this.syncRecovered(finish)
-            return
-          }
-          this.load(name, configOf)
-        }
-      } catch (error) {
-        finish(error as Error)
-        return
-      }
-      clock.after(0, next)
     }
     clock.after(0, () => {
       try {
@@ -212,18 +132,15 @@ export class LogManager {
           disk.syncNow([{ directory: '' }])
         }
         this.points.open()
-        this.highWatermarks = readOffsetCheckpoint(disk, HIGH_WATERMARK_CHECKPOINT)
-        this.recoveryPoints = readOffsetCheckpoint(disk, RECOVERY_POINT_CHECKPOINT)
-        this.logStarts = readOffsetCheckpoint(disk, LOG_START_CHECKPOINT)
-        names = disk
-          .list('')
-          .filter((name) => name.endsWith('/'))
-          .map((name) => name.slice(0, -1))
+        this.checkpoints.read()
       } catch (error) {
         finish(error as Error)
         return
       }
-      next()
+      this.loader.run(this.isCleanStart, configOf, (error) => {
+        if (error === null) this.syncRecovered(finish)
+        else finish(error)
+      })
     })
   }
 
@@ -240,66 +157,6 @@ export class LogManager {
       log.sync(one)
     }
     one(null)
-  }
-
-  private load(name: string, configOf: (topic: string) => LogConfig): void {
-    const { disk, logger } = this.options
-    if (isAside(name, 'delete')) {
-      disk.removeTree(name)
-      return
-    }
-    const parsed = parsePartitionDirectory(name)
-    if (parsed === null) return
-    const { topic, partition } = parsed
-    const topicId = readTopicId(disk, name)
-    if (topicId === null) {
-      this.unidentified.push({ name, topic, partition })
-      return
-    }
-    const stored = this.points.atOpen(topicId, partition)
-    const logStartOffset = stored?.logStartOffset ?? this.logStarts.get(name) ?? 0
-    const recoveryPoint = Math.max(
-      logStartOffset,
-      stored?.recoveryPoint ?? this.recoveryPoints.get(name) ?? 0,
-    )
-    const config = configOf(topic)
-    try {
-      const recovered = recoverLog({
-        disk,
-        handles: this.handles,
-        directory: name,
-        recoveryPoint,
-        logStartOffset,
-        indexIntervalBytes: config.indexIntervalBytes,
-        isCleanStart: this.isCleanStart,
-      })
-      if (recovered.truncatedBytes > 0) {
-        logger.warn(
-          { log: name, bytes: recovered.truncatedBytes, logEndOffset: recovered.logEndOffset, recoveryPoint },
-          'cut a torn end that was never synced',
-        )
-      }
-      const log = new PartitionLog(this.context, topic, topicId, partition, name, config, recovered, false)
-      this.logsByKey.set(keyOf(topicId, partition), log)
-    } catch (error) {
-      if (!(error instanceof LogDamage)) throw error
-      this.setAside(name, topic, topicId, partition, error.message)
-    }
-  }
-
-  /** Directories that do not tell their topic id: one whose making the power cut broke off goes, any other is damage. */
-  private settleUnidentified(): void {
-    const { disk } = this.options
-    for (const { name, topic, partition } of this.unidentified.splice(0)) {
-      const isKnown = (topicId: Uuid): boolean =>
-        this.get(topicId, partition) !== undefined ||
-        this.setAsideLogs.some((one) => one.topicId === topicId && one.partition === partition)
-      // The file is synced with the first group commit: before that, nothing of the log was reported durable.
-      const isNew =
-        !this.points.hasUnclaimed(partition, isKnown) && !((this.recoveryPoints.get(name) ?? 0) > 0)
-      if (isNew) disk.removeTree(name)
-      else this.setAside(name, topic, undefined, partition, `${PARTITION_METADATA} is missing or damaged`)
-    }
   }
 
   get(topicId: Uuid, partition: number): PartitionLog | undefined {
@@ -365,7 +222,7 @@ export class LogManager {
     const { disk } = this.options
     log.close()
     this.logsByKey.delete(keyOf(topicId, partition))
-    const aside = this.freeName(log.directory, 'delete')
+    const aside = this.aside.freeName(log.directory, 'delete')
     try {
       this.points.remove(topicId, partition)
       disk.rename(log.directory, aside)
@@ -388,7 +245,7 @@ export class LogManager {
   checkpointedHighWatermark(topicId: Uuid, partition: number): Offset {
     const log = this.get(topicId, partition)
     if (log === undefined) return 0
-    const stored = this.highWatermarks.get(log.directory) ?? 0
+    const stored = this.checkpoints.highWatermark(log.directory)
     return Math.max(log.logStartOffset, Math.min(stored, log.logEndOffset))
   }
 
@@ -406,50 +263,6 @@ export class LogManager {
       }
     }
     return bytes
-  }
-
-  /** Kafka's text checkpoints: [path, rows]. */
-  private checkpointRows(): [string, OffsetRow[]][] {
-    const { highWatermarkOf } = this.options
-    const recoveryPoints: OffsetRow[] = []
-    const highWatermarks: OffsetRow[] = []
-    const logStarts: OffsetRow[] = []
-    for (const { topic, topicId, partition, directory, durableEndOffset, logStartOffset } of this.logs()) {
-      recoveryPoints.push({ topic, partition, offset: durableEndOffset })
-      const highWatermark = highWatermarkOf(topicId, partition) ?? this.highWatermarks.get(directory)
-      if (highWatermark !== undefined) highWatermarks.push({ topic, partition, offset: highWatermark })
-      if (logStartOffset > 0) logStarts.push({ topic, partition, offset: logStartOffset })
-    }
-    return [
-      [RECOVERY_POINT_CHECKPOINT, recoveryPoints],
-      [HIGH_WATERMARK_CHECKPOINT, highWatermarks],
-      [LOG_START_CHECKPOINT, logStarts],
-    ]
-  }
-
-  /** Writes the checkpoints without holding up the loop. One round at a time. */
-  private checkpoint(): void {
-    if (this.isCheckpointing) return
-    const { disk } = this.options
-    const rounds: { path: string; file: DiskFile }[] = []
-    try {
-      for (const [path, rows] of this.checkpointRows()) {
-        rounds.push({ path, file: writeWhole(disk, `${path}.tmp`, encodeOffsetCheckpoint(rows)) })
-      }
-    } catch (error) {
-      for (const { file } of rounds) file.close()
-      throw error
-    }
-    this.isCheckpointing = true
-    disk.sync(
-      rounds.map(({ file }) => file),
-      (error) => {
-        this.isCheckpointing = false
-        for (const { file } of rounds) file.close()
-        if (error !== null) this.flusher.fail(error)
-        else if (this.state === 'open') for (const { path } of rounds) disk.rename(`${path}.tmp`, path)
-      },
-    )
   }
 
   /** A clean stop: syncs all, writes checkpoints and the mark of a clean shutdown. */
@@ -480,7 +293,7 @@ export class LogManager {
       if (--waiting > 0) return
       try {
         if (failure === null) {
-          for (const [path, rows] of this.checkpointRows()) writeOffsetCheckpoint(disk, path, rows)
+          this.checkpoints.writeNow()
           this.points.syncNow()
           const mark = writeWhole(disk, CLEAN_SHUTDOWN, Buffer.from('{"version":0}'))
           disk.syncNow([mark, { directory: '' }])
@@ -528,26 +341,10 @@ export class LogManager {
     partition: number,
     reason: string,
   ): QuarantinedLog {
-    const { disk, logger } = this.options
-    const aside = this.freeName(directory, 'quarantined')
     this.handles.closeUnder(directory)
-    disk.rename(directory, aside)
-    disk.syncNow([{ directory: '' }])
+    const quarantined = this.aside.quarantine(directory, topic, topicId, partition, reason)
     if (topicId !== undefined) this.points.remove(topicId, partition)
-    const quarantined = { topic, topicId, partition, reason, directory: aside }
-    this.setAsideLogs.push(quarantined)
-    logger.error(
-      { log: directory, reason, movedTo: aside },
-      'the log is damaged: quarantined, to be fetched anew',
-    )
     return quarantined
-  }
-
-  private freeName(directory: string, why: 'delete' | 'quarantined'): string {
-    for (;;) {
-      const name = asideDirectory(directory, String(this.asideCount++), why)
-      if (!this.options.disk.exists(name)) return name
-    }
   }
 
   private goOffline(error: Error): void {
@@ -598,10 +395,15 @@ export class LogManager {
   private startTimers(): void {
     const { config } = this.options
     this.every(config.retentionCheckIntervalMs, () => this.maintain())
-    this.every(config.checkpointIntervalMs, () => this.checkpoint())
+    this.every(config.checkpointIntervalMs, () =>
+      this.checkpoints.write(
+        () => this.state === 'open',
+        (error) => this.flusher.fail(error),
+      ),
+    )
     this.every(SPACE_CHECK_MS, () => this.space.check())
     this.every(POINT_SYNC_MS, () => this.syncPoints())
-    this.every(SCRUB_INTERVAL_MS, () => this.scrub())
+    this.every(SCRUB_INTERVAL_MS, () => this.scrubber.step())
   }
 
   private syncPoints(): void {
@@ -612,35 +414,8 @@ export class LogManager {
       else this.points.syncedVersion = Math.max(this.points.syncedVersion, version)
     })
   }
-
-  /** Reads every log through in the background, once from each start on, so that rot is found before it is needed. */
-  private scrub(): void {
-    if (this.scrubbed.queue.length === 0) {
-      if (this.scrubbed.cursor < 0) return
-      this.scrubbed = { queue: [...this.logs()], cursor: 0 }
-    }
-    const log = this.scrubbed.queue[0]
-    const { cursor } = this.scrubbed
-    // Should it throw, it has reported the damage, and the next log is due.
-    this.scrubbed.cursor = 0
-    this.scrubbed.queue.shift()
-    const next = log === undefined || log.isClosed ? null : log.scrub(cursor, SCRUB_BYTES)
-    if (log !== undefined && next !== null) {
-      this.scrubbed.cursor = next
-      this.scrubbed.queue.unshift(log)
-    }
-    if (this.scrubbed.queue.length === 0) this.scrubbed.cursor = -1
-  }
 }
 
 function keyOf(topicId: Uuid, partition: number): string {
   return `${topicId}:${partition}`
-}
-
-/** null: the file is missing or damaged. */
-function readTopicId(disk: Disk, directory: string): Uuid | null {
-  const path = `${directory}/${PARTITION_METADATA}`
-  if (!disk.exists(path)) return null
-  const text = Buffer.from(readWhole(disk, path)).toString('latin1')
-  return /^version: 0\ntopic_id: ([A-Za-z0-9_-]{22})\n$/.exec(text)?.[1] ?? null
 }

@@ -1,0 +1,215 @@
+import type { Offset, Uuid } from '../lib/ids.js'
+import type { DiskFile } from '../ports/disk.js'
+import { encodeEpochCheckpoint, writeWhole } from './checkpoint-files.js'
+import type { EpochCache } from './epoch-cache.js'
+import { EPOCH_CHECKPOINT } from './file-names.js'
+import type { FlushJob, FlushSource } from './flush-scheduler.js'
+import type { PinnedFile } from './handle-cache.js'
+import type { LogContext } from './log-context.js'
+import type { LogFaults } from './log-faults.js'
+
+export type Durable = (error: Error | null, endOffset: Offset) => void
+
+/** The log whose durability this is. */
+export interface FlushedLog {
+  readonly topicId: Uuid
+  readonly partition: number
+  readonly directory: string
+  readonly epochs: EpochCache
+  readonly logStartOffset: Offset
+  readonly logEndOffset: Offset
+}
+
+/** What of one log is on the disk, what is not yet, and who waits for it. */
+export class LogFlush implements FlushSource {
+  private durableEndValue: Offset
+  private waiters: Durable[] = []
+  /** The job under way promises what lies below; a truncation lowers it. */
+  private flushingEnd: Offset = 0
+  private readonly dirtyFiles = new Set<string>()
+  private directoryDirty = false
+  private parentDirty = false
+  private pointDirty = false
+  private storedEpochVersion: number
+  /** As far as the disk must have the epochs: see `isSynced`. */
+  private promisedEpochVersion: number
+  private isFlushing = false
+
+  constructor(
+    private readonly context: LogContext,
+    private readonly log: FlushedLog,
+    private readonly faults: LogFaults,
+    durableEnd: Offset,
+    epochsAreStored: boolean,
+  ) {
+    this.durableEndValue = durableEnd
+    this.storedEpochVersion = epochsAreStored ? log.epochs.version : -1
+    this.promisedEpochVersion = this.storedEpochVersion
+  }
+
+  get durableEnd(): Offset {
+    return this.durableEndValue
+  }
+
+  noteFile(path: string): void {
+    this.dirtyFiles.add(path)
+  }
+
+  /** It was removed: nothing of it is to be synced. */
+  forgetFile(path: string): void {
+    this.dirtyFiles.delete(path)
+  }
+
+  /** The log's own directory got or lost an entry. */
+  noteDirectory(): void {
+    this.directoryDirty = true
+  }
+
+  /** The log's directory, its entry in the data directory and its recovery point may all be unsynced. */
+  noteEverything(): void {
+    this.directoryDirty = true
+    this.parentDirty = true
+    this.pointDirty = true
+  }
+
+  /** Changes the epochs by what no promise rests on, unless there was already something unsynced. */
+  changeUnpromisedEpochs(change: () => void): void {
+    const wasPromised = this.log.epochs.version === this.promisedEpochVersion
+    change()
+    if (wasPromised) this.promisedEpochVersion = this.log.epochs.version
+  }
+
+  /**
+   * All that a promise rests on is on the disk. That a leader's epoch began may be missing there: its batches name
+   * it themselves, their sync takes the checkpoint with it, and an epoch without batches says nothing. So an election
+   * of many partitions costs no fsync.
+   */
+  get isSynced(): boolean {
+    return (
+      this.durableEndValue === this.log.logEndOffset &&
+      this.dirtyFiles.size === 0 &&
+      !(this.isFlushing || this.directoryDirty || this.parentDirty || this.pointDirty) &&
+      this.log.epochs.version === this.promisedEpochVersion
+    )
+  }
+
+  sync(durable: Durable): void {
+    this.waiters.push(durable)
+    this.queue()
+  }
+
+  queue(): void {
+    this.context.flusher.queue(this)
+  }
+
+  beginFlush(): FlushJob {
+    const { disk, points } = this.context
+    const { directory, epochs } = this.log
+    const { version } = epochs
+    const checkpoint = `${directory}/${EPOCH_CHECKPOINT}`
+    const { pinned, temporary } = this.openForFlush(version, checkpoint)
+    this.isFlushing = true
+    const waiters = this.waiters
+    this.waiters = []
+    this.flushingEnd = this.log.logEndOffset
+    this.dirtyFiles.clear()
+    // A lowered recovery point goes first: files are synced one after another.
+    const files: DiskFile[] = this.pointDirty ? [points.syncTarget()] : []
+    for (const pin of pinned) files.push(pin.file)
+    const directories: string[] = []
+    if (temporary !== null) files.push(temporary)
+    if (this.directoryDirty) directories.push(directory)
+    if (this.parentDirty) directories.push('')
+    this.directoryDirty = false
+    this.parentDirty = false
+    this.pointDirty = false
+    return {
+      files,
+      directories,
+      afterFiles:
+        temporary === null
+          ? null
+          : () => {
+              if (this.faults.failure !== null) return null
+              disk.rename(`${checkpoint}.tmp`, checkpoint)
+              return directory
+            },
+      done: (error) => {
+        for (const pin of pinned) pin.release()
+        temporary?.close()
+        this.isFlushing = false
+        let reported: Error | null = null
+        if (error === null && this.faults.failure === null) {
+          this.storedEpochVersion = version
+          this.promisedEpochVersion = Math.max(this.promisedEpochVersion, version)
+          this.durableEndValue = Math.max(this.durableEndValue, this.flushingEnd)
+          reported = this.storeReachedPoint()
+        }
+        reported ??= error ?? this.faults.failure
+        for (const waiter of waiters) waiter(reported, this.flushingEnd)
+      },
+    }
+  }
+
+  /** Leaves nothing open where it throws. */
+  private openForFlush(
+    version: number,
+    checkpoint: string,
+  ): { pinned: PinnedFile[]; temporary: DiskFile | null } {
+    const { handles, disk } = this.context
+    const pinned: PinnedFile[] = []
+    try {
+      for (const path of this.dirtyFiles) pinned.push(handles.pin(path))
+      if (version === this.storedEpochVersion) return { pinned, temporary: null }
+      const bytes = encodeEpochCheckpoint(this.log.epochs.all)
+      return { pinned, temporary: writeWhole(disk, `${checkpoint}.tmp`, bytes) }
+    } catch (error) {
+      for (const pin of pinned) pin.release()
+      throw error
+    }
+  }
+
+  /** What was made durable but cannot be told to a start to come is not reported: the directory is offline then. */
+  private storeReachedPoint(): Error | null {
+    try {
+      this.storePoint()
+      return null
+    } catch (error) {
+      this.context.flusher.fail(error as Error)
+      return error as Error
+    }
+  }
+
+  failFlush(error: Error): void {
+    const waiters = this.waiters
+    this.waiters = []
+    for (const waiter of waiters) waiter(error, this.durableEndValue)
+  }
+
+  /** Before the bytes go, so that no start takes the shorter log for a damaged one. */
+  lowerDurableEnd(offset: Offset): void {
+    this.flushingEnd = Math.min(this.flushingEnd, offset)
+    if (this.durableEndValue <= offset) return
+    this.durableEndValue = offset
+    this.storePoint()
+    this.pointDirty = true
+  }
+
+  /** The log begins anew at `offset`; the caller stores the point. */
+  restartAt(offset: Offset): void {
+    this.durableEndValue = offset
+    this.flushingEnd = Math.min(this.flushingEnd, offset)
+  }
+
+  storePoint(): void {
+    const { topicId, partition, logStartOffset } = this.log
+    const point = { recoveryPoint: this.durableEndValue, logStartOffset }
+    this.faults.guard(() => this.context.points.set(topicId, partition, point))
+  }
+
+  /** No more flushes; whoever waits gets the error, in an input of its own. */
+  close(error: Error): void {
+    this.context.flusher.forget(this)
+    if (this.waiters.length > 0) this.context.clock.endOfTurn(() => this.failFlush(error))
+  }
+}

@@ -1,0 +1,153 @@
+import type { Offset } from '../lib/ids.js'
+import type { Timer } from '../ports/clock.js'
+import { DELETED_SUFFIX } from './file-names.js'
+import type { LogContext } from './log-context.js'
+import type { LogFaults } from './log-faults.js'
+import type { LogFlush } from './log-flush.js'
+import { removeSegment } from './recovery.js'
+import { Segment } from './segment.js'
+import type { AppendBatch, LogConfig } from './types.js'
+
+const MAX_RELATIVE_OFFSET = 0x7fff_ffff
+/** A file's position must fit the index's int32. */
+const MAX_SEGMENT_BYTES = 0x7fff_ffff
+const SUFFIXES = ['.log', '.index', '.timeindex'] as const
+
+/** The segments of one log, oldest first, at least one: how they begin, end and go. */
+export class LogSegments {
+  private readonly deletions = new Set<Timer>()
+  private bytes = 0
+
+  constructor(
+    private readonly context: LogContext,
+    private readonly directory: string,
+    private readonly faults: LogFaults,
+    private readonly flush: LogFlush,
+    private segments: Segment[],
+  ) {
+    for (const segment of segments) this.bytes += segment.sizeInBytes
+  }
+
+  get all(): readonly Segment[] {
+    return this.segments
+  }
+
+  get active(): Segment {
+    return this.segments[this.segments.length - 1]!
+  }
+
+  get oldest(): Segment {
+    return this.segments[0]!
+  }
+
+  get totalBytes(): number {
+    return this.bytes
+  }
+
+  /** The active segment grew or was cut by so many bytes. */
+  noteResized(bytes: number): void {
+    this.bytes += bytes
+  }
+
+  /** The index of the segment that holds `offset`. */
+  indexOf(offset: Offset): number {
+    let low = 0
+    let high = this.segments.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.segments[middle]!.baseOffset <= offset) low = middle + 1
+      else high = middle
+    }
+    return Math.max(0, low - 1)
+  }
+
+  /** The batch, behind `pendingBytes` that are to be written first, does not go into the active segment any more. */
+  mustRoll(batch: AppendBatch, pendingBytes: number, config: LogConfig): boolean {
+    const { active } = this
+    const size = active.sizeInBytes + pendingBytes
+    if (size === 0) return false
+    const first = active.firstTimestampMs
+    return (
+      size + batch.bytes.length > Math.min(config.segmentBytes, MAX_SEGMENT_BYTES) ||
+      batch.lastOffset - active.baseOffset > MAX_RELATIVE_OFFSET ||
+      (first >= 0 && batch.maxTimestampMs - first > config.segmentMs) ||
+      active.offsetIndex.sizeInBytes + 8 > config.segmentIndexBytes ||
+      active.timeIndex.sizeInBytes + 12 > config.segmentIndexBytes
+    )
+  }
+
+  start(baseOffset: Offset): void {
+    const segment = new Segment(this.context.handles, this.directory, baseOffset)
+    this.faults.guard(() => this.context.handles.get(segment.path('.log'), true))
+    this.segments.push(segment)
+    this.flush.noteFile(segment.path('.log'))
+    this.flush.noteDirectory()
+  }
+
+  /** The active segment gets no more batches: its indexes are completed, and synced with the next group commit. */
+  finishActive(): void {
+    const { active } = this
+    active.noteLargestTimestamp()
+    for (const index of [active.offsetIndex, active.timeIndex]) {
+      this.faults.guard(() => index.flush())
+      if (index.count > 0) this.flush.noteFile(index.path)
+    }
+  }
+
+  /** The active segment goes at once, with all that it holds. */
+  dropActive(): void {
+    const segment = this.segments.pop()!
+    this.bytes -= segment.sizeInBytes
+    this.removeNow(segment)
+  }
+
+  /** Every segment goes at once; a new one begins at `offset`. */
+  replaceAll(offset: Offset): void {
+    const old = this.segments
+    this.segments = []
+    this.bytes = 0
+    for (const segment of old) this.removeNow(segment)
+    this.start(offset)
+  }
+
+  private removeNow(segment: Segment): void {
+    for (const suffix of SUFFIXES) this.flush.forgetFile(segment.path(suffix))
+    this.faults.guard(() => removeSegment(this.context.disk, this.context.handles, segment))
+    this.flush.noteDirectory()
+  }
+
+  /** Deletes segments from the oldest on, as long as they lie below the start offset. Returns their bytes. */
+  deleteOldest(startOffset: Offset, delayMs: number): number {
+    let bytes = 0
+    while (this.segments.length > 1 && this.segments[1]!.baseOffset <= startOffset) {
+      const segment = this.segments.shift()!
+      bytes += segment.sizeInBytes
+      this.bytes -= segment.sizeInBytes
+      this.deleteLater(segment, delayMs)
+    }
+    return bytes
+  }
+
+  /** Renamed now, so that a start knows; unlinked when no answer under way can need its bytes. */
+  private deleteLater(segment: Segment, delayMs: number): void {
+    const { disk, handles, clock } = this.context
+    const paths = SUFFIXES.map((suffix) => segment.path(suffix))
+    for (const path of paths) {
+      this.flush.forgetFile(path)
+      handles.close(path)
+      if (disk.exists(path)) this.faults.guard(() => disk.rename(path, path + DELETED_SUFFIX))
+    }
+    this.flush.noteDirectory()
+    this.flush.queue()
+    const timer = clock.after(delayMs, () => {
+      this.deletions.delete(timer)
+      for (const path of paths) if (disk.exists(path + DELETED_SUFFIX)) disk.unlink(path + DELETED_SUFFIX)
+    })
+    this.deletions.add(timer)
+  }
+
+  close(): void {
+    for (const timer of this.deletions) timer.cancel()
+    this.deletions.clear()
+  }
+}
