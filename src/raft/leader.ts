@@ -192,9 +192,9 @@ export function quorumContactMs(
   return majorityValue(contacts)
 }
 
-/** Would these voters be able to commit now? */
+/** Would these voters be able to commit now? Stricter than check-quorum: a change can wait. */
 export function hasRecentQuorum(core: RaftCore, leader: LeaderState, voters: readonly Voter[]): boolean {
-  return core.nowMs - quorumContactMs(core, leader, voters) < checkQuorumMs(core)
+  return core.nowMs - quorumContactMs(core, leader, voters) < core.timing.electionTimeoutMinMs / 2
 }
 
 function checkQuorumMs(core: RaftCore): number {

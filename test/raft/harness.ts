@@ -148,7 +148,9 @@ export class HarnessNode {
 }
 
 export function entryText(entry: Entry): string {
-  return entry.type === 'data' ? Buffer.from(entry.payload).toString() : entry.type
+  if (entry.type === 'data') return Buffer.from(entry.payload).toString()
+  if (entry.type !== 'configuration' || entry.index === 1) return entry.type
+  return entry.configuration.voters.map((voter) => voter.directoryId).join('+')
 }
 
 /** Several nodes, the messages between them and one clock, all moved by hand. */

@@ -1,5 +1,6 @@
 import { DEFAULT_RAFT_LIMITS } from '../../src/raft/api.js'
 import { Founding, type FoundingOutcome } from '../../src/raft/founding.js'
+import type { MembershipChange } from '../../src/raft/membership.js'
 import type { Entry, RaftMessage, Voter } from '../../src/raft/types.js'
 import { entryText, Harness, type HarnessNode } from './harness.js'
 
@@ -105,6 +106,22 @@ const COMMANDS: Record<string, (story: Story, args: string[]) => void> = {
     const node = story.node(id)
     node.input({ type: 'peerDead', peer: Number(peer) })
     story.say(`${id} will look again in ${node.node.nextDeadlineMs - story.world.nowMs} ms`)
+  },
+  /** addvoter <leader> <node> [<directory>] [<time-out in ms>] */
+  addvoter: (story, [id, node, directory, ms]) =>
+    story.change(id, { type: 'addVoter', voter: story.voter(node, directory) }, ms),
+  removevoter: (story, [id, node, directory]) =>
+    story.change(id, { type: 'removeVoter', voter: story.voter(node, directory) }),
+  promote: (story, [id, node, ms]) => story.change(id, { type: 'promote', nodeId: Number(node) }, ms),
+  /** cancel <leader> <request>: of a change of membership. */
+  cancel: (story, [id, request]) =>
+    story.node(id).input({ type: 'cancelMembership', requestId: Number(request) }),
+  /** learners <node> [<node>…]: whom it replicates to beside the voters. */
+  learners: (story, [id, ...ids]) => story.node(id).input({ type: 'learners', nodeIds: ids.map(Number) }),
+  /** voters [<node>…]: those that count for each. */
+  voters: (story, ids) => {
+    const wanted = ids.length === 0 ? story.world.ids : ids.map(Number)
+    for (const id of wanted) story.say(story.votersOf(story.node(String(id))))
   },
   transfer: (story, [id, to]) =>
     story.node(id).input({ type: 'transferLeadership', to: to === undefined ? undefined : Number(to) }),
@@ -218,6 +235,15 @@ class Story {
         case 'readFailed':
           this.say(`${node.id} cannot read: ${effect.reason}`)
           return
+        case 'configurationChanged':
+          this.say(`${node.id} counts ${votersText(effect.configuration.voters)} since ${effect.index}`)
+          return
+        case 'membershipChanged':
+          this.say(`${node.id} change ${effect.requestId} is committed at ${effect.index}`)
+          return
+        case 'membershipFailed':
+          this.say(`${node.id} change ${effect.requestId} failed, ${effect.reason}: ${effect.message}`)
+          return
         case 'transferEnded':
           this.say(`${node.id} transfer to ${effect.to ?? 'anyone'} ${effect.done ? 'done' : 'failed'}`)
           return
@@ -225,6 +251,22 @@ class Story {
           return
       }
     }
+  }
+
+  voter(node: string | undefined, directoryId = `d${node}`): Voter {
+    return { nodeId: Number(node), directoryId }
+  }
+
+  change(leader: string | undefined, change: MembershipChange, ms = '1000'): void {
+    const requestId = this.nextId++
+    this.node(leader).input({ type: 'changeMembership', requestId, change, catchUpTimeoutMs: Number(ms) })
+  }
+
+  votersOf(node: HarnessNode): string {
+    if (node.isDown) return `${node.id} is down`
+    const { role, configuration, membership } = node.node.status()
+    const change = membership === undefined ? '' : `, ${membership.change.type} ${membership.stage}`
+    return `${node.id} ${role} counts ${votersText(configuration.voters)}${change}`
   }
 
   status(node: HarnessNode): string {
@@ -292,7 +334,7 @@ class Story {
 }
 
 function votersText(voters: readonly Voter[]): string {
-  return voters.map((voter) => voter.directoryId).join(' ')
+  return voters.length === 0 ? 'nobody' : voters.map((voter) => voter.directoryId).join(' ')
 }
 
 function entriesText(entries: readonly Entry[]): string {
