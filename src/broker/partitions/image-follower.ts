@@ -1,0 +1,246 @@
+import type { Uuid } from '../../lib/ids.js'
+import type { QuarantinedLog } from '../../log/log-manager.js'
+import type { TopicImage } from '../../metadata/image.js'
+import { DiskError } from '../../ports/disk.js'
+import { ErrorCode } from '../../wire/errors.js'
+import type { MetadataChange } from '../services.js'
+import type { HostedPartitions } from './hosted-partitions.js'
+import { ISR_REQUEST_TIMEOUT_MS } from './isr-updates.js'
+import type { Leaderships } from './leaderships.js'
+import { logConfigOf } from './log-config.js'
+import { Partition } from './partition.js'
+import type { PartitionContext } from './partition-context.js'
+import { Quarantine } from './quarantine.js'
+import type { ReplicaFetchers } from './replica-fetchers.js'
+import type { PartitionServices } from './types.js'
+
+/**
+ * Makes the replicas of this broker what the metadata image says: which there are, who leads, who follows whom.
+ * Nothing leads or follows before the image holds this very registration: the image of an earlier run may still name
+ * this broker the leader of an epoch in which it has already led (KIP-903 bumps it).
+ */
+export class ImageFollower {
+  private readonly quarantine: Quarantine
+  private isRegistered = false
+  /** Topics with a log that met a full disk when it was to be made. */
+  private readonly withoutRoom = new Set<Uuid>()
+  private straysRemoved = false
+
+  constructor(
+    private readonly services: PartitionServices,
+    private readonly context: PartitionContext,
+    private readonly hosted: HostedPartitions,
+    private readonly leaderships: Leaderships,
+    private readonly fetchers: ReplicaFetchers,
+  ) {
+    this.quarantine = new Quarantine(services.config.nodeId)
+  }
+
+  /** After the image was applied. */
+  onMetadata(change: MetadataChange): void {
+    if (!this.isRegistered) {
+      this.openWhenRegistered()
+      return
+    }
+    if (change.everything) {
+      this.reconcileAll()
+      this.applyConfigs(change)
+    } else {
+      for (const topicId of change.topicsDeleted.keys()) this.removeTopic(topicId)
+      for (const topicId of change.topicsChanged) this.reconcileTopic(topicId)
+      this.applyConfigs(change)
+      if (change.brokersChanged.size > 0)
+        for (const partition of this.leaderships.leaders()) partition.checkIsr()
+      this.fetchers.onBrokersChanged(change.brokersChanged)
+    }
+    this.removeStrays()
+  }
+
+  /** From time to time: what no change of the image will bring. */
+  onTick(): void {
+    if (!this.isRegistered) this.openWhenRegistered()
+    // One that was out of the ISR already sees no change of the image that would end its quarantine.
+    if (this.isRegistered) for (const { topicId } of this.quarantine.list()) this.reconcileTopic(topicId)
+    if (!this.services.logs.hasRoom) return
+    const topicIds = [...this.withoutRoom]
+    this.withoutRoom.clear()
+    for (const topicId of topicIds) this.reconcileTopic(topicId)
+  }
+
+  /** Replicas whose logs were damaged: named in each broker heartbeat until they have left the ISR. */
+  quarantined(): { topicId: Uuid; partitionId: number }[] {
+    return this.quarantine.list()
+  }
+
+  /** LogManager's word: this log was set aside while it was open. It is made anew once it has left the ISR. */
+  onQuarantined(log: QuarantinedLog): void {
+    const topicId = log.topicId ?? this.services.metadata.image.topicsByName.get(log.topic)?.id
+    const { clock } = this.services
+    this.quarantine.add(log, clock.monotonicMs() + this.context.lagTimeMaxMs + ISR_REQUEST_TIMEOUT_MS)
+    if (topicId === undefined) return
+    const partition = this.hosted.get(topicId, log.partition)
+    if (partition !== undefined) this.detach(partition, ErrorCode.KAFKA_STORAGE_ERROR)
+  }
+
+  /** LogManager's word: no disk, no replicas. */
+  onLogsOffline(error: Error): void {
+    this.services.logger.error({ error }, 'the log directory is offline: its replicas stop')
+    for (const partition of this.hosted.all()) {
+      if (partition.health !== 'offline') this.takeOffline(partition)
+    }
+  }
+
+  /** The log directory as a whole is LogManager's to judge; this replica is done in any case. */
+  onSyncFailure(partition: Partition, error: Error): void {
+    if (this.services.logs.isOffline) this.onLogsOffline(error)
+    else this.takeOffline(partition)
+  }
+
+  private takeOffline(partition: Partition): void {
+    this.fetchers.remove(partition)
+    partition.retire('offline', ErrorCode.KAFKA_STORAGE_ERROR)
+    this.leaderships.end(partition)
+  }
+
+  private openWhenRegistered(): void {
+    const epoch = this.services.brokerEpoch()
+    const own = this.services.metadata.image.brokers.get(this.services.config.nodeId)
+    if (epoch === 0 || own === undefined || own.epoch !== epoch) return
+    this.isRegistered = true
+    // What was promised under an earlier registration counts for nothing (KIP-903).
+    for (const log of this.services.logs.quarantined) this.quarantine.add(log, 0)
+    this.reconcileAll()
+    this.removeStrays()
+  }
+
+  private reconcileAll(): void {
+    const { image } = this.services.metadata
+    for (const topicId of [...this.hosted.topicIds()]) {
+      if (!image.topicsById.has(topicId)) this.removeTopic(topicId)
+    }
+    for (const topic of image.topicsById.values()) this.reconcile(topic)
+    for (const partition of this.leaderships.leaders()) partition.checkIsr()
+    this.fetchers.onBrokersChanged(null)
+  }
+
+  private reconcileTopic(topicId: Uuid): void {
+    const topic = this.services.metadata.image.topicsById.get(topicId)
+    if (topic !== undefined) this.reconcile(topic)
+  }
+
+  private reconcile(topic: TopicImage): void {
+    topic.partitions.forEach((image, partitionId) => {
+      const hosted = this.hosted.get(topic.id, partitionId)
+      if (!image.replicas.includes(this.services.config.nodeId)) {
+        if (hosted !== undefined) this.remove(hosted, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        return
+      }
+      this.quarantine.onImage(topic, partitionId, image, this.services.clock.monotonicMs())
+      if (this.quarantine.has(topic.id, topic.name, partitionId)) return
+      const partition = hosted ?? this.create(topic, partitionId)
+      if (partition === undefined || partition.health !== 'online') return
+      try {
+        this.applyRole(partition, topic, partitionId)
+      } catch (error) {
+        // A log that was found damaged refuses everything until LogManager has set it aside.
+        if (!(error instanceof DiskError)) throw error
+        partition.reportFailure(error)
+        this.takeOffline(partition)
+      }
+    })
+  }
+
+  private create(topic: TopicImage, partitionId: number): Partition | undefined {
+    const { logs, configs, logger } = this.services
+    try {
+      const config = logConfigOf(configs.topic(topic.name))
+      this.removeNamesake(topic, partitionId)
+      const log = logs.getOrCreate({ topic: topic.name, topicId: topic.id, partition: partitionId, config })
+      log.updateConfig(config)
+      const highWatermark = logs.checkpointedHighWatermark(topic.id, partitionId)
+      const partition = new Partition(topic.name, topic.id, partitionId, log, this.context, highWatermark)
+      this.hosted.add(partition)
+      return partition
+    } catch (error) {
+      logger.error({ topic: topic.name, partition: partitionId, error }, 'the log cannot be opened')
+      if (error instanceof DiskError && error.code === 'ENOSPC') this.withoutRoom.add(topic.id)
+      return undefined
+    }
+  }
+
+  /** A topic of this name was deleted while the broker was away: its log stands where the new one belongs. */
+  private removeNamesake(topic: TopicImage, partitionId: number): void {
+    for (const log of [...this.services.logs.logs()]) {
+      if (log.topic === topic.name && log.partition === partitionId && log.topicId !== topic.id) {
+        this.services.logs.delete(log.topicId, partitionId)
+      }
+    }
+  }
+
+  private applyRole(partition: Partition, topic: TopicImage, partitionId: number): void {
+    const image = topic.partitions[partitionId]!
+    if (image.leader === this.services.config.nodeId) {
+      this.fetchers.remove(partition)
+      if (partition.lead(image)) this.leaderships.begin(partition)
+      return
+    }
+    if (!partition.follow(image)) return
+    this.leaderships.end(partition)
+    this.fetchers.assign(partition, image.leader)
+  }
+
+  private removeTopic(topicId: Uuid): void {
+    for (const partition of this.hosted.ofTopic(topicId)) {
+      this.remove(partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    }
+    this.quarantine.forgetTopic(topicId)
+  }
+
+  private remove(partition: Partition, errorCode: number): void {
+    this.detach(partition, errorCode)
+    this.services.logs.delete(partition.topicId, partition.partitionId)
+  }
+
+  private detach(partition: Partition, errorCode: number): void {
+    this.fetchers.remove(partition)
+    this.hosted.remove(partition)
+    partition.retire('offline', errorCode)
+    this.leaderships.end(partition)
+  }
+
+  /**
+   * Logs that no image names for this broker: topics deleted while it was away. Only once it is unfenced, for until
+   * then the image may be older than the logs.
+   */
+  private removeStrays(): void {
+    if (this.straysRemoved) return
+    const { metadata, logs, config, logger } = this.services
+    const own = metadata.image.brokers.get(config.nodeId)
+    if (own === undefined || own.fenced || own.epoch !== this.services.brokerEpoch()) return
+    this.straysRemoved = true
+    for (const log of [...logs.logs()]) {
+      if (this.hosted.get(log.topicId, log.partition) !== undefined) continue
+      const image = metadata.image.topicsById.get(log.topicId)?.partitions[log.partition]
+      if (image?.replicas.includes(config.nodeId)) continue
+      logger.info(
+        { topic: log.topic, topicId: log.topicId, partition: log.partition },
+        'deleting a stray log',
+      )
+      logs.delete(log.topicId, log.partition)
+    }
+  }
+
+  private applyConfigs(change: MetadataChange): void {
+    const { topicConfigsChanged, brokerConfigsChanged } = change
+    if (!brokerConfigsChanged && topicConfigsChanged.size === 0) return
+    const { image } = this.services.metadata
+    for (const partition of this.hosted.all()) {
+      if (!brokerConfigsChanged && !topicConfigsChanged.has(partition.topic)) continue
+      partition.log.updateConfig(logConfigOf(this.services.configs.topic(partition.topic)))
+      const partitionImage = image.topicsById.get(partition.topicId)?.partitions[partition.partitionId]
+      if (partition.leading !== undefined && partitionImage?.leader === this.services.config.nodeId) {
+        partition.lead(partitionImage)
+      }
+    }
+  }
+}
