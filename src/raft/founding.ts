@@ -14,12 +14,14 @@ export type FoundingInput =
   | { type: 'empty'; self: Voter; view: readonly Voter[] }
   | { type: 'founded'; self: Voter; clusterId: string; configuration: Configuration }
 
+type ConfigurationEntry = Extract<Entry, { type: 'configuration' }>
+
 export type FoundingOutcome =
   /** Entry 1, identical on every founder; the node is a voter from now on. */
   | { type: 'found'; entry: Entry; clusterId: string }
-  /** A cluster exists and counts this directory among its voters: the same entry 1. */
+  /** A cluster exists that this very directory founded with the others: the same entry 1. */
   | { type: 'joinAsVoter'; entry: Entry; clusterId: string }
-  /** A cluster exists and does not know this directory: a non-voter, until the leader makes it one. */
+  /** Any other cluster: the log starts empty. The node is what the log that it gets says, at first a non-voter. */
   | { type: 'joinAsObserver'; clusterId: string; configuration: Configuration }
 
 /** The term of entry 1; the first election is held in the next one. */
@@ -74,13 +76,21 @@ export class Founding {
     return { type: 'found', entry: foundingEntry(clusterId, { voters: view }), clusterId }
   }
 
+  /**
+   * Who tells names its newest configuration, and entry 1 holds the first one: the cluster's id tells them apart. A
+   * later voter starts with an empty log, and gets the entry, or a snapshot, from the leader.
+   */
   private join(clusterId: string, configuration: Configuration): FoundingOutcome {
-    if (!isVoter(configuration, this.self)) return { type: 'joinAsObserver', clusterId, configuration }
-    return { type: 'joinAsVoter', entry: foundingEntry(clusterId, configuration), clusterId }
+    const entry = foundingEntry(clusterId, configuration)
+    const isFounding = clusterIdOf(entry.configuration.voters) === clusterId
+    if (!this.isEmpty || !isFounding || !isVoter(configuration, this.self)) {
+      return { type: 'joinAsObserver', clusterId, configuration }
+    }
+    return { type: 'joinAsVoter', entry, clusterId }
   }
 }
 
-export function foundingEntry(clusterId: string, configuration: Configuration): Entry {
+export function foundingEntry(clusterId: string, configuration: Configuration): ConfigurationEntry {
   const voters = [...configuration.voters].sort((a, b) => a.nodeId - b.nodeId)
   return { type: 'configuration', term: FOUNDING_TERM, index: 1, configuration: { voters }, clusterId }
 }

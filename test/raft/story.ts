@@ -138,6 +138,8 @@ const COMMANDS: Record<string, (story: Story, args: string[]) => void> = {
   /** founder <node> <directory> [damaged]: it starts with an empty directory, or has lost its Raft log alone. */
   founder: (story, [id, directory, damaged]) =>
     story.startFounder(Number(id), directory!, damaged === undefined),
+  /** grown <node> <directory>…: the cluster that it knows has other voters by now. */
+  grown: (story, [id, ...directories]) => story.grow(Number(id), directories),
   /** meetall: each tells each other one, in order. */
   meetall: (story) => story.meetAll(),
   /** meet <from> <to>: `from` tells `to` what it knows. */
@@ -148,6 +150,8 @@ interface Founder {
   self: Voter
   founding: Founding
   outcome: FoundingOutcome | undefined
+  /** The voters that it counts, where they are no longer the first ones. */
+  voters?: Voter[]
 }
 
 class Story {
@@ -308,9 +312,11 @@ class Story {
       return
     }
     const configuration =
-      outcome.type === 'joinAsObserver'
-        ? outcome.configuration
-        : (outcome.entry as Extract<Entry, { type: 'configuration' }>).configuration
+      teller.voters !== undefined
+        ? { voters: teller.voters }
+        : outcome.type === 'joinAsObserver'
+          ? outcome.configuration
+          : (outcome.entry as Extract<Entry, { type: 'configuration' }>).configuration
     const { clusterId } = outcome
     this.say(`${from} -> ${to} founded ${clusterId}, voters ${votersText(configuration.voters)}`)
     if (hearer.outcome !== undefined) return
@@ -318,6 +324,14 @@ class Story {
       hearer,
       hearer.founding.step({ type: 'founded', self: teller.self, clusterId, configuration }),
     )
+  }
+
+  grow(id: number, directories: readonly string[]): void {
+    const founder = this.founders.get(id)!
+    founder.voters = directories.map((directoryId) => ({
+      nodeId: Number(/\d+/.exec(directoryId)![0]),
+      directoryId,
+    }))
   }
 
   meetAll(): void {
