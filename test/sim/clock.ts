@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../../src/ports/clock.js'
-import { EventHeap, type EventOwner, type SimEvent } from './heap.js'
+import { EventHeap, type EventOwner, EventQueue, SimEvent } from './heap.js'
 
 /** 2026-01-01T00:00:00Z: what the wall clock of every process shows at simulated time 0. */
 export const SIM_EPOCH_MS = 1_767_225_600_000
@@ -19,8 +19,11 @@ export class SimWorldClock {
   /** Called after each event that ran: where invariants are checked. */
   afterEvent: ((event: SimEvent) => void) | null = null
   private readonly heap = new EventHeap()
+  /** What is due at once: the bulk of all events, and already in order. */
+  private readonly due = new EventQueue()
   private sequence = 0
   private eventsAtThisTime = 0
+  private running: SimEvent | null = null
 
   /** One process of the world: its clock dies with it. */
   process(name: string, options: { driftPpm?: number; wallOffsetMs?: number } = {}): SimProcess {
@@ -29,55 +32,28 @@ export class SimWorldClock {
 
   /** Runs `run` after `delayMs` for `owner`; null: the world itself, which is never killed or paused. */
   schedule(owner: EventOwner | null, delayMs: number, run: () => void): Timer {
-    const event: SimEvent = {
-      timeMs: this.nowMs + Math.max(0, delayMs),
-      sequence: this.sequence++,
-      run,
-      owner,
-      cancelled: false,
-    }
-    this.heap.push(event)
-    return {
-      cancel: () => {
-        event.cancelled = true
-      },
-    }
+    const timeMs = delayMs > 0 ? this.nowMs + delayMs : this.nowMs
+    const event = new SimEvent(timeMs, this.sequence++, owner, run)
+    if (delayMs > 0) this.heap.push(event)
+    else this.due.push(event)
+    return event
+  }
+
+  /** The event of the world that runs becomes one of `owner`: what it brings is handled within it. */
+  becomesEventOf(owner: EventOwner): void {
+    if (this.running === null || this.running.owner !== null)
+      throw new Error('an event is an input of one process')
+    this.running.owner = owner
   }
 
   /** Runs the next event. False: none is left. */
   step(): boolean {
-    for (;;) {
-      const event = this.heap.pop()
-      if (event === undefined) return false
-      if (event.cancelled || event.owner?.state === 'dead') continue
-      if (event.owner?.state === 'paused') {
-        event.owner.defer(event)
-        continue
-      }
-      if (event.timeMs > this.nowMs) {
-        this.nowMs = event.timeMs
-        this.eventsAtThisTime = 0
-      }
-      this.eventCount++
-      // Time that stands still is a loop without an end: a defect of the code under test, and better said than waited for.
-      if (++this.eventsAtThisTime > MAX_EVENTS_AT_ONE_TIME) {
-        throw new Error(
-          `livelock: ${MAX_EVENTS_AT_ONE_TIME} events at ${this.nowMs} ms; the last: ${event.run.toString().slice(0, 300)}`,
-        )
-      }
-      event.run()
-      this.afterEvent?.(event)
-      return true
-    }
+    return this.runNext(Number.POSITIVE_INFINITY)
   }
 
   /** Runs every event up to and with `timeMs`, then stands at that time. */
   runUntil(timeMs: number): void {
-    for (;;) {
-      const next = this.heap.peek()
-      if (next === undefined || next.timeMs > timeMs) break
-      this.stepOrSkip()
-    }
+    while (this.runNext(timeMs)) {}
     this.nowMs = Math.max(this.nowMs, timeMs)
   }
 
@@ -88,19 +64,47 @@ export class SimWorldClock {
   /** Runs until `condition` holds after an event. False: it did not within `limitMs`, or nothing was left to run. */
   runUntilTrue(condition: () => boolean, limitMs: number): boolean {
     const end = this.nowMs + limitMs
-    while (!condition()) {
-      const next = this.heap.peek()
-      if (next === undefined || next.timeMs > end) return false
-      this.stepOrSkip()
-    }
+    while (!condition()) if (!this.runNext(end)) return false
     return true
   }
 
-  private stepOrSkip(): void {
-    const event = this.heap.peek()!
-    if (event.cancelled || event.owner?.state === 'dead') this.heap.pop()
-    else if (event.owner?.state === 'paused') event.owner.defer(this.heap.pop()!)
-    else this.step()
+  private runNext(limitMs: number): boolean {
+    for (;;) {
+      const event = this.take(limitMs)
+      if (event === undefined) return false
+      const { run, owner } = event
+      if (run === null || owner?.state === 'dead') continue
+      if (owner?.state === 'paused') {
+        owner.defer(event)
+        continue
+      }
+      if (event.timeMs > this.nowMs) {
+        this.nowMs = event.timeMs
+        this.eventsAtThisTime = 0
+      }
+      this.eventCount++
+      // Time that stands still is a loop without an end: a defect of the code under test, and better said than waited for.
+      if (++this.eventsAtThisTime > MAX_EVENTS_AT_ONE_TIME) {
+        throw new Error(
+          `livelock: ${MAX_EVENTS_AT_ONE_TIME} events at ${this.nowMs} ms; the last: ${run.toString().slice(0, 300)}`,
+        )
+      }
+      this.running = event
+      run()
+      this.afterEvent?.(event)
+      this.running = null
+      return true
+    }
+  }
+
+  /** Takes the next event off, unless it lies beyond `limitMs`. */
+  private take(limitMs: number): SimEvent | undefined {
+    const due = this.due.peek()
+    const later = this.heap.peek()
+    if (due !== undefined && (later === undefined || due.isBefore(later))) {
+      return due.timeMs > limitMs ? undefined : this.due.pop()
+    }
+    return later === undefined || later.timeMs > limitMs ? undefined : this.heap.pop()
   }
 }
 
@@ -139,6 +143,17 @@ export class SimProcess implements EventOwner {
     return this.world.schedule(this, delayMs, run)
   }
 
+  /**
+   * What an event of the world brings (a segment, a completion): an input within that very event, so that nothing
+   * comes between. While the process is paused it waits; a dead one never sees it.
+   */
+  input(run: () => void): void {
+    if (this.state === 'running') {
+      this.world.becomesEventOf(this)
+      run()
+    } else if (this.state === 'paused') this.schedule(0, run)
+  }
+
   /** SIGKILL: pending events are dropped. */
   kill(): void {
     if (this.state === 'dead') return
@@ -159,9 +174,7 @@ export class SimProcess implements EventOwner {
     if (this.state !== 'paused') return
     this.state = 'running'
     for (const event of this.deferred.splice(0)) {
-      this.schedule(0, () => {
-        if (!event.cancelled) event.run()
-      })
+      this.schedule(0, () => event.run?.())
     }
   }
 

@@ -204,7 +204,7 @@ export class SimDisk implements Disk {
       if (generation !== this.generation) return
       if (!fails) complete()
       const error = fails ? new DiskError('EIO', paths[0] ?? '', `EIO: fsync of ${paths.join(', ')}`) : null
-      process?.schedule(0, () => done(error))
+      process?.input(() => done(error))
     })
   }
 

@@ -1,16 +1,28 @@
-/** An event of the simulated world, ordered by (timeMs, sequence). */
-export interface SimEvent {
-  readonly timeMs: number
-  readonly sequence: number
-  readonly run: () => void
-  readonly owner: EventOwner | null
-  cancelled: boolean
-}
+import type { Timer } from '../../src/ports/clock.js'
 
 /** Whose event it is: a dead owner's events are dropped, a paused one's wait for it. */
 export interface EventOwner {
   readonly state: 'running' | 'paused' | 'dead'
   defer(event: SimEvent): void
+}
+
+/** An event of the simulated world, ordered by (timeMs, sequence). It is its own timer. */
+export class SimEvent implements Timer {
+  constructor(
+    readonly timeMs: number,
+    readonly sequence: number,
+    public owner: EventOwner | null,
+    /** Null once it is cancelled: nothing that it held is kept until its time. */
+    public run: (() => void) | null,
+  ) {}
+
+  cancel(): void {
+    this.run = null
+  }
+
+  isBefore(other: SimEvent): boolean {
+    return this.timeMs < other.timeMs || (this.timeMs === other.timeMs && this.sequence < other.sequence)
+  }
 }
 
 /** A binary heap: the same pushes give the same pops. */
@@ -31,7 +43,7 @@ export class EventHeap {
     items.push(event)
     while (at > 0) {
       const parent = (at - 1) >> 1
-      if (!before(event, items[parent]!)) break
+      if (!event.isBefore(items[parent]!)) break
       items[at] = items[parent]!
       at = parent
     }
@@ -47,8 +59,8 @@ export class EventHeap {
     for (;;) {
       let child = at * 2 + 1
       if (child >= items.length) break
-      if (child + 1 < items.length && before(items[child + 1]!, items[child]!)) child++
-      if (!before(items[child]!, last)) break
+      if (child + 1 < items.length && items[child + 1]!.isBefore(items[child]!)) child++
+      if (!items[child]!.isBefore(last)) break
       items[at] = items[child]!
       at = child
     }
@@ -57,6 +69,25 @@ export class EventHeap {
   }
 }
 
-function before(a: SimEvent, b: SimEvent): boolean {
-  return a.timeMs < b.timeMs || (a.timeMs === b.timeMs && a.sequence < b.sequence)
+/** First in, first out. */
+export class EventQueue {
+  private readonly items: SimEvent[] = []
+  private head = 0
+
+  peek(): SimEvent | undefined {
+    return this.items[this.head]
+  }
+
+  push(event: SimEvent): void {
+    this.items.push(event)
+  }
+
+  pop(): SimEvent | undefined {
+    const first = this.items[this.head++]
+    if (this.head >= this.items.length) {
+      this.items.length = 0
+      this.head = 0
+    }
+    return first
+  }
 }

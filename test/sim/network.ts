@@ -181,7 +181,7 @@ export class SimNetwork {
       const open = port !== undefined && port.process.state !== 'dead'
       const pair = open ? this.connect(process, host, port, address) : null
       this.deliver(address.host, host, () => {
-        process.schedule(0, () => {
+        process.input(() => {
           if (settled) {
             pair?.client.destroy()
             return
@@ -259,7 +259,7 @@ class SimStream implements ByteStream {
   write(chunks: readonly Uint8Array[]): void {
     if (this.isClosed || this.isEnding || this.isDestroyed) return
     // One segment for one gathered write, copied: the kernel takes the bytes.
-    const bytes = new Uint8Array(Buffer.concat(chunks))
+    const bytes = Buffer.concat(chunks)
     if (bytes.length === 0) return
     this.enqueue({ kind: 'data', bytes })
     if (this.queuedBytes > LOW_MARK_BYTES) this.wasHigh = true
@@ -336,8 +336,8 @@ class SimStream implements ByteStream {
     }
     this.network.deliver(this.local.host, this.remote.host, () => {
       this.isSending = false
-      this.peer.arrive(segment)
       this.pump()
+      this.peer.arrive(segment)
     })
   }
 
@@ -352,13 +352,15 @@ class SimStream implements ByteStream {
       this.queue.shift()
       next = this.queue[0]
     }
-    return chunks.length === 1 ? first : { kind: 'data', bytes: new Uint8Array(Buffer.concat(chunks)) }
+    return chunks.length === 1 ? first : { kind: 'data', bytes: Buffer.concat(chunks) }
   }
 
   private arrive(segment: Segment): void {
     this.received.push(segment)
-    this.process.schedule(0, () => this.drainReceived())
+    this.process.input(this.drain)
   }
+
+  private readonly drain = (): void => this.drainReceived()
 
   private drainReceived(): void {
     while (this.handler !== null && !this.isClosed && !this.isDestroyed && this.received.length > 0) {

@@ -188,7 +188,7 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     this.hub.network.deliver(this.host, host, () => {
       const peer = this.hub.nodes.get(to)
       const answer = peer?.isListening === true ? peer : null
-      this.hub.network.deliver(host, this.host, () => this.process.schedule(0, () => answered(answer)))
+      this.hub.network.deliver(host, this.host, () => this.process.input(() => answered(answer)))
     })
   }
 
@@ -204,16 +204,21 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     this.hub.network.deliver(this.host, to.host, () => {
       state.isSending = false
       // What left before the sender died still arrives; what the receiver's death broke does not.
-      for (const message of messages) to.arrive(this.nodeId, message)
       this.pump(connection, lane)
+      to.arrive(this.nodeId, messages)
     })
   }
 
-  private arrive(from: NodeId, message: M): void {
-    if (this.isClosed || this.hub.drop?.(from, this.nodeId, message) === true) return
-    this.process.schedule(0, () => {
-      this.hub.onDeliver?.(from, this.nodeId, message)
-      this.handler.onMessage(from, message)
+  /** Each is an event of its own; the first is the one that brought them. */
+  private arrive(from: NodeId, messages: readonly M[]): void {
+    messages.forEach((message, i) => {
+      if (this.isClosed || this.hub.drop?.(from, this.nodeId, message) === true) return
+      const handle = (): void => {
+        this.hub.onDeliver?.(from, this.nodeId, message)
+        this.handler.onMessage(from, message)
+      }
+      if (i === 0) this.process.input(handle)
+      else this.process.schedule(0, handle)
     })
   }
 

@@ -51,7 +51,7 @@ export class SimStore implements OrderedStore {
       if (generation !== this.generation) return
       batch.synced = true
       this.fold()
-      process?.schedule(0, () => done(error))
+      process?.input(() => done(error))
     })
   }
 
