@@ -18,8 +18,11 @@ export type RaftInput =
   | { type: 'transferLeadership'; to: NodeId | undefined }
   /** Raft thesis §6.4. Answered by `readReady` or `readFailed`. */
   | { type: 'readIndex'; requestId: number }
-  /** The state machine folded everything up to `index` into `data`; the log keeps `keepEntries` of it as a tail. */
-  | { type: 'snapshotTaken'; index: LogIndex; data: Uint8Array; keepEntries: number }
+  /**
+   * The state machine folded everything up to `index` into `data`; the log keeps of it the newest `keepEntries`, as
+   * far as they hold no more than `keepBytes` (default: `maxTailBytes`).
+   */
+  | { type: 'snapshotTaken'; index: LogIndex; data: Uint8Array; keepEntries: number; keepBytes?: number }
   /** This node is about to stop: it campaigns no more. */
   | { type: 'leave' }
   /**
@@ -147,6 +150,11 @@ export interface RaftLimits {
   maxUncommittedBytes: number
   maxPendingReads: number
   snapshotChunkBytes: number
+  /**
+   * Of the entries kept behind a snapshot. What the log holds in memory is thus bounded: this, the committed entries up
+   * to the next snapshot (the driver takes one by count and by bytes), and what is uncommitted.
+   */
+  maxTailBytes: number
   /** A snapshot that claims to be larger is refused. */
   maxSnapshotBytes: number
   /** Raft thesis §4.2.1: so many rounds a new voter gets to catch up in; the last must be short. */
@@ -165,6 +173,7 @@ export const DEFAULT_RAFT_LIMITS: RaftLimits = {
   maxUncommittedBytes: 16 * 1024 * 1024,
   maxPendingReads: 1024,
   snapshotChunkBytes: 256 * 1024,
+  maxTailBytes: 16 * 1024 * 1024,
   maxSnapshotBytes: 1024 * 1024 * 1024,
   maxCatchUpRounds: 10,
   maxCatchUpLagEntries: 1024,
@@ -204,6 +213,8 @@ export interface RaftStatus {
   clusterId: string | undefined
   progress: FollowerProgress[]
   hasQuorum: boolean
+  /** Of a leader's snapshot that is on its way in; held in memory until it is whole. */
+  assemblyBytes: number
   /** Of a leader: the one change of membership under way. */
   membership: MembershipStatus | undefined
 }

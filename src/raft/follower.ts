@@ -95,6 +95,18 @@ export function onHeartbeat(core: RaftCore, from: NodeId, message: Heartbeat): v
   })
 }
 
+/** A sender that died midway leaves what it sent: the next one may go on with it, but not for ever. */
+const ASSEMBLY_ELECTION_TIMEOUTS = 10
+
+/** Called before each input. */
+export function forgetStaleAssembly(core: RaftCore): void {
+  const { assembly, commitIndex, nowMs, timing } = core
+  if (assembly === undefined) return
+  const isIdle = nowMs - assembly.lastChunkMs > ASSEMBLY_ELECTION_TIMEOUTS * timing.electionTimeoutMaxMs
+  // Entries, or another snapshot, brought the node past it.
+  if (isIdle || assembly.index <= commitIndex) core.assembly = undefined
+}
+
 /** Raft §7, in chunks; installed at once when it is whole and its checksum agrees. */
 export function onInstallSnapshot(core: RaftCore, from: NodeId, message: InstallSnapshot): void {
   const { log, outbox } = core
@@ -122,10 +134,10 @@ export function onInstallSnapshot(core: RaftCore, from: NodeId, message: Install
     return
   }
   if (core.assembly === undefined || !core.assembly.belongs(message)) {
-    core.assembly = new SnapshotAssembly(message)
+    core.assembly = new SnapshotAssembly(message, core.nowMs)
   }
   const { assembly } = core
-  assembly.add(message)
+  assembly.add(message, core.nowMs)
   if (!assembly.isWhole) {
     answer(assembly.receivedBytes, false)
     return

@@ -222,7 +222,18 @@ export function onLeaderTick(core: RaftCore, leader: LeaderState): void {
     leader.transfer = undefined
   }
   continueCatchUp(core, leader)
-  if (nowMs >= leader.heartbeatDeadlineMs) sendHeartbeats(core, leader)
+  if (nowMs >= leader.heartbeatDeadlineMs) {
+    dropSnapshotsOfTheSilent(core, leader)
+    sendHeartbeats(core, leader)
+  }
+}
+
+/** Who fell silent amid a snapshot holds an old one in memory; when it is back it is asked where to go on. */
+function dropSnapshotsOfTheSilent(core: RaftCore, leader: LeaderState): void {
+  for (const progress of leader.progress.values()) {
+    const isSilent = core.nowMs - progress.lastContactMs > core.timing.electionTimeoutMaxMs
+    if (progress.state === 'snapshot' && isSilent) progress.becomeProbe(progress.nextIndex)
+  }
 }
 
 export function leaderDeadlineMs(core: RaftCore, leader: LeaderState): number {

@@ -137,6 +137,18 @@ export class LogView {
     return this.snapshot
   }
 
+  /** The first index of the longest tail up to and with `index` that keeps to the limits; index + 1: an empty one. */
+  tailStart(index: LogIndex, maxEntries: number, maxBytes: number): LogIndex {
+    let first = index + 1
+    let bytes = 0
+    while (first > this.firstIndex && index - first + 1 < maxEntries) {
+      bytes += entryBytes(this.entries[first - 1 - this.cutIndex - 1]!)
+      if (bytes > maxBytes) break
+      first--
+    }
+    return first
+  }
+
   /** A snapshot of this very log: entries up to and with `cutIndex` go. */
   compact(snapshot: Snapshot, cutIndex: LogIndex): void {
     assert(cutIndex <= snapshot.index && snapshot.index <= this.lastIndex, 'a snapshot lies within its log')

@@ -4,6 +4,7 @@ import type { FollowerProgress, RaftEffect, RaftInput, RaftOptions, RaftStatus }
 import { onHardStateDurable, onVoteReply, onVoteRequest } from './campaign.js'
 import { RaftCore } from './core.js'
 import {
+  forgetStaleAssembly,
   noteLeader,
   onAppend,
   onFollowerTick,
@@ -51,6 +52,7 @@ export class RaftNode {
   step(input: RaftInput, nowMs: number): RaftEffect[] {
     const { core } = this
     core.nowMs = Math.max(core.nowMs, nowMs)
+    forgetStaleAssembly(core)
     this.dispatch(input)
     if (core.role.type === 'leader' && core.role.isOver) {
       becomeFollower(core, core.term, undefined, 'configuration')
@@ -133,6 +135,7 @@ export class RaftNode {
         role.type === 'leader'
           ? core.nowMs - quorumContactMs(core, role) <= core.timing.electionTimeoutMinMs
           : core.isLeaderAlive,
+      assemblyBytes: core.assembly?.receivedBytes ?? 0,
       membership: role.type === 'leader' ? membershipStatus(role) : undefined,
     }
   }
@@ -311,7 +314,8 @@ export class RaftNode {
     if (index <= (log.snapshot?.index ?? 0) || index > core.appliedIndex) return
     const { configuration, clusterId } = log.configurationAt(index)
     const snapshot = { index, term: log.termAt(index)!, configuration, clusterId, data }
-    const compactTo = Math.max(log.firstIndex - 1, index - input.keepEntries)
+    const keepBytes = input.keepBytes ?? core.limits.maxTailBytes
+    const compactTo = log.tailStart(index, input.keepEntries, keepBytes) - 1
     log.compact(snapshot, compactTo)
     core.outbox.effect({ type: 'saveSnapshot', snapshot, compactTo })
   }

@@ -65,6 +65,8 @@ function needsSnapshot(core: RaftCore, progress: Progress): boolean {
 }
 
 function startSnapshot(core: RaftCore, progress: Progress): void {
+  // Nothing is sent to who may be dead: its next answer to a heartbeat asks for it again.
+  if (core.nowMs - progress.lastContactMs > core.timing.electionTimeoutMaxMs) return
   const snapshot = core.log.snapshot!
   progress.becomeSnapshot(snapshot, core.checksum(snapshot.data))
   sendChunk(core, progress, snapshot)

@@ -1,3 +1,4 @@
+import type { LogIndex } from '../lib/ids.js'
 import type { RaftMessage, Snapshot } from './types.js'
 
 type InstallSnapshot = Extract<RaftMessage, { type: 'installSnapshot' }>
@@ -7,7 +8,15 @@ export class SnapshotAssembly {
   private readonly chunks: Uint8Array[] = []
   receivedBytes = 0
 
-  constructor(private readonly head: InstallSnapshot) {}
+  constructor(
+    private readonly head: InstallSnapshot,
+    /** When the last chunk came, one that was here already included: its sender is alive. */
+    public lastChunkMs: number,
+  ) {}
+
+  get index(): LogIndex {
+    return this.head.index
+  }
 
   /** Is this chunk of the same snapshot? Another leader may send the same index with other bytes. */
   belongs(message: InstallSnapshot): boolean {
@@ -21,7 +30,8 @@ export class SnapshotAssembly {
   }
 
   /** Takes the chunk where it continues what is here. */
-  add(message: InstallSnapshot): void {
+  add(message: InstallSnapshot, nowMs: number): void {
+    this.lastChunkMs = nowMs
     if (message.offset !== this.receivedBytes) return
     if (this.receivedBytes + message.chunk.length > this.head.totalBytes) return
     this.chunks.push(message.chunk)

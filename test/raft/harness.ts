@@ -114,9 +114,10 @@ export class HarnessNode {
     }
   }
 
-  takeSnapshot(keepEntries: number): void {
+  takeSnapshot(keepEntries: number, keepBytes?: number): void {
     const data = Buffer.from(JSON.stringify(this.applied))
-    this.input({ type: 'snapshotTaken', index: this.appliedIndex, data, keepEntries })
+    const bound = keepBytes === undefined ? {} : { keepBytes }
+    this.input({ type: 'snapshotTaken', index: this.appliedIndex, data, keepEntries, ...bound })
   }
 
   private run(effect: RaftEffect): void {

@@ -127,7 +127,19 @@ const COMMANDS: Record<string, (story: Story, args: string[]) => void> = {
     story.node(id).input({ type: 'transferLeadership', to: to === undefined ? undefined : Number(to) }),
   leave: (story, [id]) => story.node(id).input({ type: 'leave' }),
   read: (story, [id]) => story.node(id).input({ type: 'readIndex', requestId: story.nextId++ }),
-  snapshot: (story, [id, keep]) => story.node(id).takeSnapshot(Number(keep ?? 0)),
+  /** snapshot <node> [<entries to keep>] [<bytes of them>] */
+  snapshot: (story, [id, keep, bytes]) =>
+    story.node(id).takeSnapshot(Number(keep ?? 0), bytes === undefined ? undefined : Number(bytes)),
+  /** damage <from> <to>: one bit of each chunk that is under way. */
+  damage: (story, [from, to]) => {
+    for (const { from: sender, to: receiver, message } of story.world.inFlight) {
+      if (sender !== Number(from) || receiver !== Number(to)) continue
+      if (message.type === 'installSnapshot') message.chunk[0]! ^= 1
+    }
+  },
+  /** memory <node>: of a snapshot on its way in. */
+  memory: (story, [id]) =>
+    story.say(`${id} holds ${story.node(id).node.status().assemblyBytes} bytes of a snapshot on its way`),
   status: (story, ids) => {
     const wanted = ids.length === 0 ? story.world.ids : ids.map(Number)
     for (const id of wanted) story.say(story.status(story.node(String(id))))
