@@ -1,5 +1,5 @@
 import type { BrokerEpoch, LeaderEpoch, LogIndex, NodeId, PartitionEpoch, Uuid } from '../lib/ids.js'
-import type { BrokerEndpoint, ConfigResourceType } from './records.js'
+import type { BrokerEndpoint, ConfigResourceType, NodeList } from './records.js'
 
 /**
  * What a broker asks of the active controller, for itself or for a client. As with the records, `type` names the
@@ -15,6 +15,7 @@ export type ControllerCommand =
   | CreatePartitions
   | AlterConfigs
   | ElectLeaders
+  | AlterPartitionReassignments
   | AllocateProducerIds
   | UnregisterBroker
   | DescribeQuorum
@@ -39,6 +40,7 @@ export type ControllerReply =
   | { type: 'createPartitions'; topics: NamedResult[] }
   | { type: 'alterConfigs'; resources: AlterConfigsResult[] }
   | { type: 'electLeaders'; errorCode: number; partitions: ElectLeadersResult[] }
+  | { type: 'alterPartitionReassignments'; partitions: ReassignmentResult[] }
   | {
       type: 'allocateProducerIds'
       errorCode: number
@@ -204,6 +206,23 @@ export interface ElectLeaders {
 }
 
 export interface ElectLeadersResult {
+  topic: string
+  partitionId: number
+  errorCode: number
+  errorMessage: string
+}
+
+/** KIP-455. */
+export interface AlterPartitionReassignments {
+  type: 'alterPartitionReassignments'
+  /** KIP-860. */
+  allowReplicationFactorChange: boolean
+  /** replicas: the whole target, the preferred leader first; absent: what is going on is cancelled. */
+  partitions: { topic: string; partitionId: number; replicas?: NodeList }[]
+}
+
+/** INVALID_REPLICA_ASSIGNMENT, NO_REASSIGNMENT_IN_PROGRESS, INVALID_REPLICATION_FACTOR, UNKNOWN_TOPIC_OR_PARTITION. */
+export interface ReassignmentResult {
   topic: string
   partitionId: number
   errorCode: number

@@ -10,7 +10,7 @@ import {
 import { buildTopicConfig, type TopicConfig } from './config/topic-config.js'
 import { TOPIC_CONFIGS } from './config/topic-definitions.js'
 import { FLUSH_BEFORE_ACK_FEATURE, KOGGE_VERSION_FEATURE } from './features.js'
-import type { MetadataImage } from './image.js'
+import type { MetadataImage, PartitionImage } from './image.js'
 
 export type { ConfigType } from './config/definitions.js'
 export type { TopicConfig } from './config/topic-config.js'
@@ -288,6 +288,14 @@ function brokerDefinition(key: string): ConfigDefinition {
   const definition = BROKER_CONFIGS.get(key)
   assert(definition !== undefined, `${key} is no broker configuration`)
   return definition
+}
+
+/**
+ * How many replicas a partition has for its minimum ISR: those that a reassignment is still adding do not count, else
+ * its start would raise the minimum above what is in sync, and stop the producers.
+ */
+export function countedReplicas(partition: Pick<PartitionImage, 'replicas' | 'addingReplicas'>): number {
+  return partition.replicas.length - partition.addingReplicas.length
 }
 
 /** The minimum of `min.insync.replicas` and the number of replicas (Kafka since 3.7): for acks=all, for the HW and for the ELR. */

@@ -13,6 +13,7 @@ import {
 } from './controller/brokers.js'
 import { createPartitions } from './controller/create-partitions.js'
 import { balanceLeaders, electLeaders } from './controller/elect-leaders.js'
+import { alterPartitionReassignments } from './controller/reassign.js'
 import { type ControllerOptions, ControllerState } from './controller/state.js'
 import { createTopics, deleteTopics } from './controller/topics.js'
 import { FLUSH_BEFORE_ACK_FEATURE, KOGGE_VERSION_FEATURE, SUPPORTED_FEATURES } from './features.js'
@@ -141,6 +142,8 @@ export class Controller {
         return alterConfigs(this.state, command)
       case 'electLeaders':
         return electLeaders(this.state, command)
+      case 'alterPartitionReassignments':
+        return alterPartitionReassignments(this.state, command)
       case 'allocateProducerIds':
         return this.allocateProducerIds(command)
       case 'unregisterBroker':

@@ -168,6 +168,11 @@ const commands: Examples<ControllerCommand> = {
     all: true,
     partitions: [{ topic: 't', partitionId: 1 }],
   },
+  alterPartitionReassignments: {
+    type: 'alterPartitionReassignments',
+    allowReplicationFactorChange: true,
+    partitions: [{ topic: 't', partitionId: 1, replicas: { nodes: [1, 2] } }],
+  },
   allocateProducerIds: { type: 'allocateProducerIds', brokerId: 1, brokerEpoch: 4 },
   unregisterBroker: { type: 'unregisterBroker', brokerId: 1 },
   describeQuorum: { type: 'describeQuorum' },
@@ -213,6 +218,10 @@ const replies: Examples<ControllerReply> = {
   electLeaders: {
     type: 'electLeaders',
     errorCode: 1,
+    partitions: [{ topic: 't', partitionId: 1, ...error }],
+  },
+  alterPartitionReassignments: {
+    type: 'alterPartitionReassignments',
     partitions: [{ topic: 't', partitionId: 1, ...error }],
   },
   allocateProducerIds: { type: 'allocateProducerIds', ...error, firstProducerId: 1000, count: 1000 },

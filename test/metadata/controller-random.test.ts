@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { NO_NODE } from '../../src/lib/ids.js'
 import { randomBelow, SeededRandom } from '../../src/lib/prng.js'
-import { ConfigView, effectiveMinIsr } from '../../src/metadata/configs.js'
+import { ConfigView, countedReplicas, effectiveMinIsr } from '../../src/metadata/configs.js'
 import type { PartitionImage } from '../../src/metadata/image.js'
 import { MutableImage } from '../../src/metadata/replay.js'
 import { Cluster } from './cluster.js'
@@ -69,6 +69,7 @@ class RandomRun {
       ],
       [1, () => cluster.decide({ type: 'deleteTopics', topics: [{ name: topic, topicId: '' }] })],
       [1, () => this.addPartitions(topic)],
+      [4, () => this.reassign(topic)],
       [
         2,
         () => cluster.setConfig('topic', topic, 'min.insync.replicas', this.pick(['1', '2', '3', undefined])),
@@ -144,6 +145,26 @@ class RandomRun {
     })
   }
 
+  private reassign(topic: string): void {
+    const target = BROKERS.filter(() => this.chance(50))
+    if (this.chance(50)) target.reverse()
+    const replicas = this.chance(20) ? {} : { replicas: { nodes: target } }
+    const before = this.cluster.committed.topicsByName.get(topic)?.partitions[0]
+    this.cluster.decide({
+      type: 'alterPartitionReassignments',
+      allowReplicationFactorChange: this.chance(90),
+      partitions: [{ topic, partitionId: 0, ...replicas }],
+    })
+    if (before === undefined) return
+    // No command takes the last copies of what was acknowledged, nor the leader where nobody can follow.
+    const now = this.cluster.partition(topic)
+    const holders = [...before.isr, ...before.elr]
+    const kept = holders.filter((id) => now.isr.includes(id) || now.elr.includes(id))
+    const minIsr = effectiveMinIsr(this.configs.topic(topic).minInsyncReplicas, countedReplicas(now))
+    expect(kept.length).toBeGreaterThanOrEqual(Math.min(holders.length, minIsr, countedReplicas(before)))
+    if (before.leader !== NO_NODE) expect(now.leader).not.toBe(NO_NODE)
+  }
+
   check(): void {
     const image = this.cluster.committed
     expect(MutableImage.replay(image.toRecords()).toRecords()).toEqual(image.toRecords())
@@ -160,17 +181,12 @@ class RandomRun {
     this.before = now
   }
 
-  private checkPartition(
-    topic: string,
-    { replicas, isr, elr, leader, leaderRecovering }: PartitionImage,
-  ): void {
+  private checkPartition(topic: string, partition: PartitionImage): void {
+    const { replicas, isr, elr, leader, leaderRecovering } = partition
     const { committed } = this.cluster
-    const isActive = (id: number): boolean => {
-      const broker = committed.brokers.get(id)
-      return broker !== undefined && !broker.fenced && !broker.inControlledShutdown
-    }
     const configured = this.configs.topic(topic).minInsyncReplicas
-    const minIsr = effectiveMinIsr(configured, replicas.length)
+    const minIsr = effectiveMinIsr(configured, countedReplicas(partition))
+    this.checkMove(partition, minIsr)
     // 17
     for (const id of isr) expect(committed.brokers.get(id)?.fenced).toBe(false)
     // 18
@@ -179,8 +195,28 @@ class RandomRun {
     expect([...isr, ...elr].every((id) => replicas.includes(id))).toBe(true)
     // A leader is in sync; without one nobody who could lead is eligible.
     if (leader !== NO_NODE) expect(isr).toContain(leader)
-    else expect([...isr, ...elr].filter((id) => isActive(id))).toEqual([])
+    else expect([...isr, ...elr].filter((id) => this.isUp(id))).toEqual([])
     if (leaderRecovering) expect(isr.length).toBeLessThanOrEqual(1)
+  }
+
+  private checkMove(partition: PartitionImage, minIsr: number): void {
+    const { replicas, directories, isr, addingReplicas, removingReplicas } = partition
+    expect(directories.length).toBe(replicas.length)
+    expect(new Set(replicas).size).toBe(replicas.length)
+    expect([...addingReplicas, ...removingReplicas].every((id) => replicas.includes(id))).toBe(true)
+    expect(addingReplicas.filter((id) => removingReplicas.includes(id))).toEqual([])
+    if (addingReplicas.length === 0 && removingReplicas.length === 0) return
+    // It goes on only while something is missing.
+    const inSync = isr.filter((id) => !removingReplicas.includes(id))
+    const target = replicas.length - removingReplicas.length
+    const isReady =
+      addingReplicas.every((id) => inSync.includes(id)) && inSync.length >= Math.max(minIsr, target)
+    if (isReady) expect(inSync.some((id) => this.isUp(id))).toBe(false)
+  }
+
+  private isUp(id: number): boolean {
+    const broker = this.cluster.committed.brokers.get(id)
+    return broker !== undefined && !broker.fenced && !broker.inControlledShutdown
   }
 
   /** 19 */

@@ -9,7 +9,7 @@ import {
 } from '../../lib/ids.js'
 import type { PartitionLog } from '../../log/partition-log.js'
 import type { AppendBatch } from '../../log/types.js'
-import { effectiveMinIsr } from '../../metadata/configs.js'
+import { countedReplicas, effectiveMinIsr } from '../../metadata/configs.js'
 import type { PartitionImage } from '../../metadata/image.js'
 import { type EpochEnd, FollowerState, truncationOffset } from '../../partition/follower-state.js'
 import { type IsrProposal, type IsrState, maximalIsr } from '../../partition/isr.js'
@@ -93,7 +93,7 @@ export class Partition {
   /** The image names this broker as the leader. Returns whether a new leader epoch began here. */
   lead(image: PartitionImage): boolean {
     const nowMs = this.context.clock.monotonicMs()
-    const minIsr = this.minIsr(image.replicas.length)
+    const minIsr = this.minIsr(countedReplicas(image))
     if (this.roleValue.type === 'leader' && this.roleValue.leaderEpoch === image.leaderEpoch) {
       const moved = this.roleValue.state.onImage({ ...image, minIsr }, nowMs)
       this.afterLeaderChange(moved)

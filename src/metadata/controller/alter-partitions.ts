@@ -32,7 +32,9 @@ function alterPartition(
     leaderRecovering: asked.leaderRecovering,
   })
   const now = state.partition(topic, asked.partitionId)
-  return result(asked, now.leader === brokerId ? ErrorCode.NONE : ErrorCode.NEW_LEADER_ELECTED, now)
+  // The end of a reassignment may begin a new leader epoch under the same leader: it learns of it from the metadata.
+  const isSameLeadership = now.leader === brokerId && now.leaderEpoch === asked.leaderEpoch
+  return result(asked, isSameLeadership ? ErrorCode.NONE : ErrorCode.NEW_LEADER_ELECTED, now)
 }
 
 /** Its reply was lost, and it is asked again with the epoch of before: the success stands (KAFKA-14144). */

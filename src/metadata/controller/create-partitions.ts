@@ -1,6 +1,7 @@
 import { ErrorCode } from '../../wire/errors.js'
 import type { ControllerReply, CreatePartitions, NamedResult } from '../commands.js'
 import { CommandError } from './command-error.js'
+import { targetOf } from './reassignment.js'
 import type { ControllerState } from './state.js'
 import { emitPartition, PlacementBudget, validateReplicas } from './topics.js'
 
@@ -44,7 +45,7 @@ function addPartitions(
     throw new CommandError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
   }
   budget.take(added)
-  const factor = topic.partitions[0]!.replicas.length
+  const factor = targetOf(topic.partitions[0]!).length
   if (factor > state.image.brokers.size) {
     const message = `topic ${asked.name} has ${factor} replicas, more than the ${state.image.brokers.size} brokers that are registered`
     throw new CommandError(ErrorCode.INVALID_REPLICATION_FACTOR, message)

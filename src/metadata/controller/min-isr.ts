@@ -1,5 +1,5 @@
 import type { Uuid } from '../../lib/ids.js'
-import { effectiveMinIsr } from '../configs.js'
+import { countedReplicas, effectiveMinIsr } from '../configs.js'
 import type { ControllerState } from './state.js'
 
 /** `min.insync.replicas` of every topic, before a change that may touch it. */
@@ -21,7 +21,7 @@ export function settleMinIsr(state: ControllerState, before: ReadonlyMap<Uuid, n
   state.forEachPartition((topic, partitionId, partition) => {
     const former = before.get(topic.id)
     if (former === undefined) return
-    const replicas = partition.replicas.length
+    const replicas = countedReplicas(partition)
     const now = effectiveMinIsr(state.configs.topic(topic.name).minInsyncReplicas, replicas)
     if (effectiveMinIsr(former, replicas) === now) return
     if (state.change(topic, partitionId, {})) return

@@ -10,6 +10,7 @@ export interface PartitionRules {
   readonly minIsr: number
   /** Any replica may lead when none of the ISR and the ELR can: by configuration or by a command. */
   readonly unclean: boolean
+  readonly uncleanByCommand: boolean
   /** KIP-966's balanced recovery, where restarts empty the ISR and the ELR (`flush.before.ack` is false). */
   readonly lastKnownLeader: boolean
 }
@@ -98,7 +99,12 @@ function uncleanLeader(
 ): NodeId | undefined {
   const canLead = (node: NodeId): boolean => rules.canLead(node) && !isGone(goal, node)
   const lastKnown = partition.lastKnownElr.find((node) => partition.replicas.includes(node) && canLead(node))
-  if (rules.unclean) return lastKnown ?? partition.replicas.find(canLead)
+  if (rules.unclean) {
+    // One that is still being added has the least, perhaps nothing: it leads by command only.
+    const isAdded = (node: NodeId): boolean => partition.addingReplicas.includes(node)
+    const present = partition.replicas.find((node) => !isAdded(node) && canLead(node))
+    return lastKnown ?? present ?? (rules.uncleanByCommand ? partition.replicas.find(canLead) : undefined)
+  }
   const nobodyIsEligible = isr.length === 0 && partition.elr.every((node) => node === goal.lost)
   return rules.lastKnownLeader && nobodyIsEligible ? lastKnown : undefined
 }
