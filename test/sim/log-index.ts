@@ -3,13 +3,15 @@ import { parsePartitionDirectory, parseSegmentFile } from '../../src/log/file-na
 import { crc32c } from '../../src/wire/crc32c.js'
 import type { SimDisk } from './disk.js'
 
-interface StoredBatch {
+export interface StoredBatch {
   readonly baseOffset: number
   readonly lastOffset: number
   readonly start: number
   readonly end: number
   /** Base offset, leader epoch and CRC: the same on every replica that holds this very batch. */
   readonly identity: string
+  /** 'producer id/epoch/first sequence'; null where no idempotent producer sent it. */
+  readonly sequence: string | null
 }
 
 /**
@@ -20,27 +22,33 @@ interface StoredBatch {
 export class LogIndex {
   /** Directory of a partition, 'topic-0', to the paths of its `.log` files, to their batches, ascending. */
   private readonly directories = new Map<string, Map<string, StoredBatch[]>>()
+  /** By directory, the least offset that was written or cut since `takeTouched`. */
+  private readonly touched = new Map<string, number>()
 
   constructor(private readonly disk: SimDisk) {}
 
   onWrite(path: string, position: number, chunks: readonly Uint8Array[]): void {
     const batches = this.batchesOf(path)
     if (batches === null) return
-    cutFrom(batches, position)
+    const directory = split(path)[0]
+    this.cut(directory, batches, position)
     let at = position
     for (const chunk of chunks) {
+      const from = batches.length
       this.scan(batches, chunk, at, false)
+      if (batches.length > from) this.touch(directory, batches[from]!.baseOffset)
       at += chunk.length
     }
   }
 
   onTruncate(path: string, size: number): void {
     const batches = this.batchesOf(path)
-    if (batches !== null) cutFrom(batches, size)
+    if (batches !== null) this.cut(split(path)[0], batches, size)
   }
 
   onMoved(from: string, to: string | null): void {
     const [directory, file] = split(from)
+    this.touch(directory, 0)
     if (file !== '') this.directories.get(directory)?.delete(from)
     else this.directories.delete(directory)
     if (to !== null && this.batchesOf(to) !== null) throw new Error(`${from} became ${to}: not followed here`)
@@ -48,6 +56,7 @@ export class LogIndex {
 
   /** After a power cut: what is left is read from the disk. */
   rescan(): void {
+    for (const directory of this.directories.keys()) this.touch(directory, 0)
     this.directories.clear()
     for (const name of this.disk.list('')) {
       const directory = name.slice(0, -1)
@@ -77,6 +86,33 @@ export class LogIndex {
     if (bytes === null || bytes.length < batch.end - batch.start) return undefined
     const header = parseHeader(bytes)
     return header !== null && identityOf(header) === batch.identity ? batch.identity : undefined
+  }
+
+  /** The batches that hold an offset in [from, to), in order. */
+  between(directory: string, from: number, to: number): StoredBatch[] {
+    const found: StoredBatch[] = []
+    for (const batches of this.directories.get(directory)?.values() ?? []) {
+      if (batches.length === 0 || batches.at(-1)!.lastOffset < from || batches[0]!.baseOffset >= to) continue
+      for (let i = firstEndingAt(batches, from); i < batches.length && batches[i]!.baseOffset < to; i++)
+        found.push(batches[i]!)
+    }
+    return found.sort((a, b) => a.baseOffset - b.baseOffset)
+  }
+
+  /** The least offset of this directory that changed since the last call; infinite: none did. */
+  takeTouched(directory: string): number {
+    const touched = this.touched.get(directory) ?? Number.POSITIVE_INFINITY
+    this.touched.delete(directory)
+    return touched
+  }
+
+  private touch(directory: string, offset: number): void {
+    this.touched.set(directory, Math.min(offset, this.touched.get(directory) ?? offset))
+  }
+
+  private cut(directory: string, batches: StoredBatch[], position: number): void {
+    while (batches.length > 0 && batches[batches.length - 1]!.end > position)
+      this.touch(directory, batches.pop()!.baseOffset)
   }
 
   private find(directory: string, offset: number): { path: string; batch: StoredBatch } | undefined {
@@ -113,7 +149,9 @@ export class LogIndex {
       const { baseOffset, lastOffset, sizeInBytes } = header
       if (mayBeTorn && crc32c(bytes.subarray(at + CRC_FROM, at + sizeInBytes)) !== header.crc) return
       const start = position + at
-      batches.push({ baseOffset, lastOffset, start, end: start + sizeInBytes, identity: identityOf(header) })
+      const end = start + sizeInBytes
+      const sequence = sequenceOf(bytes, at)
+      batches.push({ baseOffset, lastOffset, start, end, identity: identityOf(header), sequence })
       at += sizeInBytes
     }
   }
@@ -128,8 +166,23 @@ function split(path: string): [string, string] {
   return at < 0 ? [path, ''] : [path.slice(0, at), path.slice(at + 1)]
 }
 
-function cutFrom(batches: StoredBatch[], position: number): void {
-  while (batches.length > 0 && batches[batches.length - 1]!.end > position) batches.pop()
+/** Its producer's id, epoch and base sequence, at the places that the protocol guide names. */
+function sequenceOf(bytes: Uint8Array, at: number): string | null {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, HEADER_BYTES)
+  const baseSequence = view.getInt32(53)
+  return baseSequence < 0 ? null : `${view.getBigInt64(43)}/${view.getInt16(51)}/${baseSequence}`
+}
+
+/** The first batch that ends at `offset` or behind it. */
+function firstEndingAt(batches: readonly StoredBatch[], offset: number): number {
+  let low = 0
+  let high = batches.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (batches[middle]!.lastOffset < offset) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 function search(batches: readonly StoredBatch[], offset: number): StoredBatch | undefined {

@@ -2,7 +2,7 @@ import { parseSegmentFile } from '../../src/log/file-names.js'
 import type { Compression } from '../../src/ports/compression.js'
 import { iterateBatches, readRecords } from '../../src/wire/records.js'
 import type { SimDisk } from './disk.js'
-import { Violation } from './invariants.js'
+import { Violation } from './invariants/invariant.js'
 
 type Records = ReadonlyMap<string, ReadonlyMap<number, string>>
 

@@ -1,0 +1,114 @@
+import type { LogIndex, Term } from '../../../src/lib/ids.js'
+import type { MetadataImage, PartitionImage } from '../../../src/metadata/image.js'
+import type { Entry } from '../../../src/raft/types.js'
+import type { StoredBatch } from '../log-index.js'
+import type { SimNode } from '../node.js'
+import type { ReplicaState, Watched } from './invariant.js'
+
+/** One state of a partition in the metadata, by its partition epoch, with the image in which it was seen first. */
+export interface PartitionFact {
+  readonly name: string
+  readonly partition: PartitionImage
+  readonly previous: PartitionImage | undefined
+}
+
+export interface CommittedEntry {
+  readonly term: Term
+  /** undefined: it came with a snapshot, and nobody's log showed it. */
+  readonly entry: Entry | undefined
+  readonly by: number
+}
+
+/** What is established of the one true history of the cluster: shared by the invariants, which judge nodes by it. */
+export class Facts {
+  /** Raft's committed entries by index. */
+  readonly committed: (CommittedEntry | undefined)[] = []
+  /** The newest committed state of each partition, by key. */
+  readonly newest = new Map<string, PartitionImage>()
+  /** Every state of a partition by its partition epoch. */
+  private readonly states = new Map<string, (PartitionImage | undefined)[]>()
+  private readonly seen = new WeakSet<PartitionImage>()
+  /** The incarnation of a topic that a partition's name means now. */
+  private readonly keys = new Map<string, string>()
+  /** The largest high watermark that any leader ever had, by key. */
+  private readonly highWatermarks = new Map<string, number>()
+  /** What lay below it, batch by batch, in the order of offsets. */
+  private readonly batches = new Map<string, StoredBatch[]>()
+
+  /** States of partitions that nobody had shown before, oldest first within a partition. */
+  noteImage(image: MetadataImage): PartitionFact[] {
+    const found: PartitionFact[] = []
+    for (const topic of image.topicsById.values()) {
+      for (let id = 0; id < topic.partitions.length; id++) {
+        const partition = topic.partitions[id]!
+        if (this.seen.has(partition)) continue
+        this.seen.add(partition)
+        const name = `${topic.name}-${id}`
+        const key = keyOf(topic.id, id)
+        this.keys.set(name, key)
+        let states = this.states.get(key)
+        if (states === undefined) this.states.set(key, (states = []))
+        const previous = states[partition.partitionEpoch - 1]
+        states[partition.partitionEpoch] ??= partition
+        const newest = this.newest.get(key)
+        if (newest === undefined || partition.partitionEpoch > newest.partitionEpoch)
+          this.newest.set(key, partition)
+        found.push({ name, partition, previous })
+      }
+    }
+    return found
+  }
+
+  /** The state that was seen first under this partition epoch. */
+  stateAt(key: string, partitionEpoch: number): PartitionImage | undefined {
+    return this.states.get(key)?.[partitionEpoch]
+  }
+
+  keyOfName(name: string): string | undefined {
+    return this.keys.get(name)
+  }
+
+  highWatermark(key: string): number {
+    return this.highWatermarks.get(key) ?? 0
+  }
+
+  /** A leader's high watermark passed all earlier ones. Returns the batches that became committed by it. */
+  noteHighWatermark(world: Watched, node: SimNode, replica: ReplicaState): readonly StoredBatch[] {
+    const { key, name, highWatermark } = replica
+    const before = this.highWatermark(key)
+    if (highWatermark <= before) return []
+    this.highWatermarks.set(key, highWatermark)
+    const passed = world.diskOf(node.id).between(name, before, highWatermark)
+    const known = this.batches.get(key)
+    if (known === undefined) this.batches.set(key, [...passed])
+    else
+      for (const batch of passed) if (batch.baseOffset > (known.at(-1)?.lastOffset ?? -1)) known.push(batch)
+    return passed
+  }
+
+  /** The batch that was committed at this offset; undefined: none was, or retention took it first. */
+  committedAt(key: string, offset: number): StoredBatch | undefined {
+    const batches = this.batches.get(key) ?? []
+    let low = 0
+    let high = batches.length - 1
+    while (low <= high) {
+      const middle = (low + high) >> 1
+      const batch = batches[middle]!
+      if (offset < batch.baseOffset) high = middle - 1
+      else if (offset > batch.lastOffset) low = middle + 1
+      else return batch
+    }
+    return undefined
+  }
+
+  committedBatches(key: string): readonly StoredBatch[] {
+    return this.batches.get(key) ?? []
+  }
+
+  /** Of Raft, by 'index@term': an entry that lay in some log. */
+  readonly entries = new Map<string, Entry>()
+}
+
+export function keyOf(topicId: string, partitionId: number): string {
+  return `${topicId}:${partitionId}`
+}

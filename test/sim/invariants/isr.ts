@@ -1,0 +1,225 @@
+import type { NodeId } from '../../../src/lib/ids.js'
+import type { MetadataImage, PartitionImage } from '../../../src/metadata/image.js'
+import { maximalIsr, proposedIsr } from '../../../src/partition/isr.js'
+import type { LeaderState } from '../../../src/partition/leader-state.js'
+import type { SimNode } from '../node.js'
+import { keyOf, type PartitionFact } from './facts.js'
+import { Invariant, type ReplicaState, type Watched } from './invariant.js'
+
+/** The leader of this very state, where its process runs and knows it. */
+function leaderOf(world: Watched, key: string, image: PartitionImage): LeaderState | undefined {
+  const node = world.nodes.find(({ id }) => id === image.leader)
+  if (node === undefined || !node.isUp || node.node === null || node.node.state === 'stopped')
+    return undefined
+  for (const partition of node.node.services.partitions.all()) {
+    if (keyOf(partition.topicId, partition.partitionId) !== key) continue
+    return partition.leaderEpoch === image.leaderEpoch ? partition.leading : undefined
+  }
+  return undefined
+}
+
+/** KIP-497: whoever the controller may elect was waited for by the leader. */
+export class LeaderWaitsForAllEligible extends Invariant {
+  readonly title = "13 ISR and ELR are within the leader's maximal ISR"
+
+  override onReplica(world: Watched, _node: SimNode, now: ReplicaState): void {
+    const newest = world.facts.newest.get(now.key)
+    if (now.role === 'leader' && newest?.leaderEpoch === now.leaderEpoch)
+      this.judge(world, now.name, now.key, newest)
+  }
+
+  override onState(world: Watched, { name, partition }: PartitionFact, key: string): void {
+    if (world.facts.newest.get(key) === partition) this.judge(world, name, key, partition)
+  }
+
+  private judge(world: Watched, name: string, key: string, image: PartitionImage): void {
+    if (image.isr.length < Math.min(world.minInsyncReplicas, image.replicas.length)) return
+    const leader = leaderOf(world, key, image)
+    if (leader === undefined) return
+    this.checks++
+    const maximal = maximalIsr(leader.isr)
+    for (const member of [...image.isr, ...image.elr]) {
+      if (maximal.includes(member)) continue
+      this.fail(
+        `${name}@${image.leaderEpoch}, partition epoch ${image.partitionEpoch}: ISR ${image.isr.join('/')} ELR ${image.elr.join('/')}, and its leader waits for ${maximal.join('/')} alone`,
+      )
+    }
+  }
+}
+
+/** Whoever is in the ISR or the ELR, and runs, holds all that any leader's high watermark ever covered. */
+export class MembersHoldCommitted extends Invariant {
+  readonly title = '14 ISR and ELR members hold everything below the high watermark'
+
+  override onReplica(world: Watched, node: SimNode, now: ReplicaState, before: ReplicaState | null): void {
+    if (now.role === 'leader' && now.highWatermark > (before?.highWatermark ?? 0)) {
+      for (const other of world.nodes) this.judgeNode(world, other, now.key)
+    } else if (now.logEndOffset !== before?.logEndOffset || now.leaderEpoch !== before.leaderEpoch)
+      this.judge(world, node, now.key, now.name, now.logEndOffset)
+  }
+
+  override onState(world: Watched, _fact: PartitionFact, key: string): void {
+    for (const node of world.nodes) this.judgeNode(world, node, key)
+  }
+
+  private judgeNode(world: Watched, node: SimNode, key: string): void {
+    if (!node.isUp || node.node === null || node.node.state === 'stopped') return
+    for (const partition of node.node.services.partitions.all()) {
+      if (keyOf(partition.topicId, partition.partitionId) !== key || partition.role.type === 'none') continue
+      this.judge(world, node, key, `${partition.topic}-${partition.partitionId}`, partition.log.logEndOffset)
+    }
+  }
+
+  private judge(world: Watched, node: SimNode, key: string, name: string, logEndOffset: number): void {
+    const image = world.facts.newest.get(key)
+    if (image === undefined || (!image.isr.includes(node.id) && !image.elr.includes(node.id))) return
+    const highest = world.facts.highWatermark(key)
+    if (highest === 0) return
+    this.checks++
+    const where = `node ${node.id} is in ISR ${image.isr.join('/')} ELR ${image.elr.join('/')} of ${name} (partition epoch ${image.partitionEpoch})`
+    if (logEndOffset < highest)
+      this.fail(`${where} and ends at ${logEndOffset}, below the high watermark ${highest}`)
+    const expected = world.facts.committedAt(key, highest - 1)
+    if (expected === undefined) return
+    const held = world.diskOf(node.id).heldAt(name, highest - 1)
+    if (held !== expected.identity)
+      this.fail(
+        `${where} and holds ${held ?? 'nothing'} at ${highest - 1}, where ${expected.identity} is committed`,
+      )
+  }
+}
+
+/** KIP-841, KIP-903: who enters is live, stays, and fetched under its present registration. */
+export class OnlyLiveReplicasJoin extends Invariant {
+  readonly title = '17 no fenced, leaving or stale replica enters the ISR'
+
+  override onState(
+    world: Watched,
+    { name, partition, previous }: PartitionFact,
+    key: string,
+    image: MetadataImage,
+  ): void {
+    // An election may bring back who was eligible; by a leader alone nobody comes who is not live.
+    if (previous === undefined || previous.leaderEpoch !== partition.leaderEpoch) return
+    const joined = partition.isr.filter((member) => !previous.isr.includes(member))
+    for (const member of joined) {
+      this.checks++
+      const broker = image.brokers.get(member)
+      const where = `${member} enters the ISR of ${name} in partition epoch ${partition.partitionEpoch}`
+      if (broker === undefined) this.fail(`${where} and is not registered`)
+      if (broker.fenced) this.fail(`${where} and is fenced`)
+      if (broker.inControlledShutdown) this.fail(`${where} and is about to stop`)
+      const fetchedUnder = leaderOf(world, key, partition)?.replica(member)?.brokerEpoch ?? -1
+      if (fetchedUnder >= 0 && fetchedUnder < broker.epoch)
+        this.fail(`${where} as of registration ${broker.epoch}, and had fetched under ${fetchedUnder}`)
+    }
+  }
+}
+
+/** The shape of ISR and ELR (KIP-966). */
+export class IsrIsSound extends Invariant {
+  readonly title = '18 ISR and ELR are sound'
+  /** By partition, the first partition epoch whose ISR was no smaller than the minimum: a topic may begin with less. */
+  private readonly wholeSince = new Map<string, number>()
+
+  override onState(world: Watched, { name, partition }: PartitionFact, key: string): void {
+    this.checks++
+    const { isr, elr, replicas, leader, partitionEpoch } = partition
+    const minIsr = Math.min(world.minInsyncReplicas, replicas.length)
+    const where = `${name}: replicas ${replicas.join('/')} ISR ${isr.join('/')} ELR ${elr.join('/')} leader ${leader}`
+    if ([...isr, ...elr].some((member) => !replicas.includes(member))) this.fail(`a stranger in ${where}`)
+    if (isr.some((member) => elr.includes(member))) this.fail(`a member of both in ${where}`)
+    if (isr.length >= minIsr && elr.length > 0) this.fail(`a needless ELR in ${where}`)
+    const since = this.wholeSince.get(key) ?? Number.POSITIVE_INFINITY
+    if (isr.length >= minIsr) this.wholeSince.set(key, Math.min(since, partitionEpoch))
+    else if (isr.length + elr.length < minIsr && partitionEpoch > since && !partition.leaderRecovering)
+      this.fail(`too few that may lead in ${where}`)
+    if (leader >= 0 && !isr.includes(leader)) this.fail(`a leader outside of the ISR in ${where}`)
+  }
+}
+
+/** Epochs only grow; two leaders never share one; one partition epoch is one state; a change matched both when it was applied. */
+export class EpochsAreMonotonic extends Invariant {
+  readonly title = '19 epochs are monotonic, and an applied AlterPartition matched both'
+  isrShrinks = 0
+  isrExpands = 0
+  private readonly leaders = new Map<string, NodeId>()
+  /** What leaders asked for: 'leader epoch/partition epoch/ISR', by partition. */
+  private readonly proposals = new Map<string, Set<string>>()
+
+  override onReplica(_world: Watched, node: SimNode, now: ReplicaState, before: ReplicaState | null): void {
+    this.checks++
+    const where = `${now.name} of node ${node.id}`
+    if (before !== null && now.leaderEpoch < before.leaderEpoch)
+      this.fail(`${where}: leader epoch ${now.leaderEpoch} after ${before.leaderEpoch}`)
+    if (now.role !== 'leader') return
+    const reign = `${now.key}@${now.leaderEpoch}`
+    const known = this.leaders.get(reign)
+    if (known === undefined) this.leaders.set(reign, node.id)
+    else if (known !== node.id)
+      this.fail(`nodes ${known} and ${node.id} both lead ${now.name}@${now.leaderEpoch}`)
+    if (now.isr === null || now.isr.type === 'committed') return
+    let proposals = this.proposals.get(now.key)
+    if (proposals === undefined) this.proposals.set(now.key, (proposals = new Set()))
+    proposals.add(proposalOf(now.leaderEpoch, now.partitionEpoch, proposedIsr(now.isr)))
+  }
+
+  override onState(
+    world: Watched,
+    fact: PartitionFact,
+    key: string,
+    image: MetadataImage,
+    node: SimNode,
+  ): void {
+    const { name, partition, previous } = fact
+    this.checks++
+    const first = world.facts.stateAt(key, partition.partitionEpoch)!
+    if (textOf(first) !== textOf(partition))
+      this.fail(
+        `${name} in partition epoch ${partition.partitionEpoch} is ${textOf(partition)} on node ${node.id}, and was ${textOf(first)}`,
+      )
+    if (previous === undefined || first !== partition) return
+    if (partition.leaderEpoch < previous.leaderEpoch)
+      this.fail(`${name}: leader epoch ${partition.leaderEpoch} after ${previous.leaderEpoch}`)
+    const joined = partition.isr.filter((member) => !previous.isr.includes(member))
+    const left = previous.isr.filter((member) => !partition.isr.includes(member))
+    if (left.length > 0) this.isrShrinks++
+    if (joined.length > 0) this.isrExpands++
+    if (partition.leaderEpoch !== previous.leaderEpoch || joined.length + left.length === 0) return
+    this.judgeChange(fact, key, image, joined, left)
+  }
+
+  get leaderships(): number {
+    return this.leaders.size
+  }
+
+  /** Within one leader epoch the controller drops who is not live; everything else its leader asked for, knowing all before. */
+  private judgeChange(
+    { name, partition, previous }: PartitionFact,
+    key: string,
+    image: MetadataImage,
+    joined: readonly NodeId[],
+    left: readonly NodeId[],
+  ): void {
+    const isDropped = (member: NodeId): boolean => {
+      const broker = image.brokers.get(member)
+      return broker === undefined || broker.fenced || broker.inControlledShutdown
+    }
+    if (joined.length === 0 && left.every(isDropped)) return
+    const { leaderEpoch, partitionEpoch } = previous!
+    if (this.proposals.get(key)?.has(proposalOf(leaderEpoch, partitionEpoch, partition.isr)) === true) return
+    // Who left may have been fenced and be back by the time a node shows this image.
+    if (joined.length === 0) return
+    this.fail(
+      `${name}: ISR ${partition.isr.join('/')} in partition epoch ${partition.partitionEpoch} was never asked for by the leader of epoch ${leaderEpoch} at partition epoch ${partitionEpoch}`,
+    )
+  }
+}
+
+function proposalOf(leaderEpoch: number, partitionEpoch: number, isr: readonly NodeId[]): string {
+  return `${leaderEpoch}/${partitionEpoch}/${[...isr].sort((a, b) => a - b).join(',')}`
+}
+
+function textOf({ leader, leaderEpoch, isr, elr, replicas }: PartitionImage): string {
+  return `leader ${leader}@${leaderEpoch} replicas ${replicas.join('/')} ISR ${isr.join('/')} ELR ${elr.join('/')}`
+}
