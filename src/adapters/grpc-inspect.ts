@@ -1,5 +1,6 @@
 import * as grpc from '@grpc/grpc-js'
 import type { PartitionStatus } from '../broker/partitions/types.js'
+import type { PostMortem } from '../broker/post-mortems/types.js'
 import type { QuorumEvent } from '../broker/quorum/events.js'
 import type { QuorumStatus } from '../broker/quorum/handle.js'
 import type { BrokerEpoch, LogIndex, NodeId, Term } from '../lib/ids.js'
@@ -17,6 +18,8 @@ export interface InspectSource {
   readLog(from: LogIndex, limit: number): readonly InspectLogEntry[]
   /** As `PartitionManager.list`. */
   listPartitions(): readonly PartitionStatus[]
+  /** The last changes of leadership, at most `limit`, oldest first. */
+  postMortems(limit: number): readonly PostMortem[]
   /** Asks Raft to hand leadership over; undefined: to whom it likes. Returns a sentence where it can't, else undefined. */
   transferLeadership(to: NodeId | undefined): string | undefined
 }
@@ -54,6 +57,7 @@ const MAX_LOG_LIMIT = 10_000
 /** Entries decoded at a time, so that a long read neither fills memory nor holds the loop up. */
 const LOG_PAGE = 100
 const MAX_WATCHES = 100
+const DEFAULT_ELECTIONS = 1_000
 
 export function createInspectService(source: InspectSource): InspectService {
   return new Inspect(source)
@@ -63,6 +67,13 @@ type Unary<Request, Response> = (
   call: grpc.ServerUnaryCall<Request, Response>,
   done: grpc.sendUnaryData<Response>,
 ) => void
+/** Of inspect.proto. */
+export interface ListElectionsReply {
+  nodeId: NodeId
+  /** The clock of the times. */
+  monotonicMs: number
+  elections: readonly PostMortem[]
+}
 interface ReadLogRequest {
   fromIndex: LogIndex
   limit: number
@@ -77,6 +88,11 @@ class Inspect implements InspectService {
     const getStatus: Unary<object, InspectStatus> = (_call, done) => done(null, this.source.status())
     const listPartitions: Unary<object, { partitions: readonly PartitionStatus[] }> = (_call, done) =>
       done(null, { partitions: this.source.listPartitions() })
+    const listElections: Unary<{ limit: number }, ListElectionsReply> = (call, done) => {
+      const { quorum, monotonicMs } = this.source.status()
+      const elections = this.source.postMortems(call.request.limit || DEFAULT_ELECTIONS)
+      done(null, { nodeId: quorum.nodeId, monotonicMs, elections })
+    }
     const transferLeadership: Unary<{ to?: NodeId }, object> = (call, done) => {
       const refusal = this.source.transferLeadership(call.request.to)
       if (refusal === undefined) done(null, {})
@@ -85,6 +101,7 @@ class Inspect implements InspectService {
     server.addService(serviceDefinition('kogge.inspect.v1.Inspect'), {
       getStatus,
       listPartitions,
+      listElections,
       transferLeadership,
       watchEvents: (call: grpc.ServerWritableStream<object, WatchEvent>) => this.watch(call),
       readLog: (call: grpc.ServerWritableStream<ReadLogRequest, InspectLogEntry>) => this.readLog(call),

@@ -178,6 +178,7 @@ class NodeAssembly {
       subscribe: (watcher) => node.quorum.events.subscribe(watcher),
       readLog: (from, limit) => node.committedLog(from, limit),
       listPartitions: () => node.services.partitions.list(),
+      postMortems: (limit) => node.postMortems.recent(limit),
       transferLeadership: (to) => node.requestTransfer(to),
     }
   }

@@ -29,6 +29,7 @@ import type { NodeConfig } from './node-config.js'
 import { logConfigOf } from './partitions/log-config.js'
 import { PartitionManager } from './partitions/partition-manager.js'
 import type { PeerMessage } from './peer-message.js'
+import { PostMortems } from './post-mortems/post-mortems.js'
 import type { QuorumControl } from './quorum/options.js'
 import { QuorumReactor } from './quorum/quorum-reactor.js'
 import { allHandlers } from './requests/index.js'
@@ -73,6 +74,8 @@ export const RAFT_DIRECTORY = 'raft'
  */
 export class KoggeNode {
   readonly services: BrokerServices
+  /** Of the last changes of leadership. */
+  readonly postMortems: PostMortems
   private readonly cache: BrokerMetadataCache
   private readonly server: KafkaServer
   private readonly logs: LogManager
@@ -97,7 +100,8 @@ export class KoggeNode {
   ) {
     this.meta = this.loadMeta()
     const { clock, random, logger, compression, dialer } = ports
-    this.cache = new BrokerMetadataCache(clock)
+    this.postMortems = new PostMortems(clock, POST_MORTEMS, (peer) => this.quorumReactor?.lastHeardMs(peer))
+    this.cache = new BrokerMetadataCache(clock, (record, image) => this.postMortems.onRecord(record, image))
     const configs = new ConfigView({
       nodeId: config.nodeId,
       properties: config.properties,
@@ -266,13 +270,17 @@ export class KoggeNode {
       fatal: (error) => this.fail(error),
       settings: { ...quorumSettingsOf(this.services.configs), ...config.quorumSettings },
     })
+    this.quorumReactor.events.subscribe((event) => this.postMortems.onQuorumEvent(event))
     this.lifecycle = this.makeLifecycle()
     this.quorumReactor.start(
       {
         onSnapshot: (records, index) => {
           this.cache.applySnapshot(records, index)
         },
-        onCommitted: (records, index) => this.cache.applyCommitted(records, index),
+        onCommitted: (records, index) => {
+          this.cache.applyCommitted(records, index)
+          this.postMortems.onApplied(index)
+        },
         onLeader: (leader) => {
           this.cache.setController(leader)
           if (leader !== undefined && this.logsReady) this.lifecycle?.onController()
@@ -412,6 +420,8 @@ export class KoggeNode {
 
 /** Of the time for a stop: the leaderships move first, the rest is for Raft's and for the disk. */
 const HAND_OVER_SHARE = 0.5
+
+const POST_MORTEMS = 1_000
 
 const EVERYTHING: MetadataChange = {
   everything: true,

@@ -39,7 +39,11 @@ export class BrokerMetadataCache implements MetadataCache {
   private readonly fencedAtMs = new Map<NodeId, number>()
   private waiters = new Set<Waiter>()
 
-  constructor(private readonly clock: Clock) {}
+  /** @param beforeRecord sees each committed record before the image holds it */
+  constructor(
+    private readonly clock: Clock,
+    private readonly beforeRecord: (record: MetadataRecord, image: MetadataImage) => void = () => {},
+  ) {}
 
   /** The same object until a snapshot replaces it; what it holds changes with each batch. */
   get image(): MetadataImage {
@@ -111,6 +115,7 @@ export class BrokerMetadataCache implements MetadataCache {
     for (const record of records) {
       change.before(record, this.mutable.image)
       this.noteFencing(record)
+      this.beforeRecord(record, this.mutable.image)
       this.mutable.image.apply(record)
     }
     this.changed(change.build())

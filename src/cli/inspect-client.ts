@@ -1,5 +1,5 @@
 import * as grpc from '@grpc/grpc-js'
-import type { InspectStatus } from '../adapters/grpc-inspect.js'
+import type { InspectStatus, ListElectionsReply } from '../adapters/grpc-inspect.js'
 import type { WatchEvent } from '../adapters/grpc-inspect-watch.js'
 import { serviceDefinition } from '../adapters/grpc-service.js'
 import { throwIfError } from '../adapters/kafka-client/index.js'
@@ -8,7 +8,7 @@ import type { Invocation, OptionSpec } from './command.js'
 import { parseAddresses, withClient } from './connect.js'
 import { failure } from './errors.js'
 
-export type { InspectStatus, WatchEvent }
+export type { InspectStatus, ListElectionsReply, WatchEvent }
 
 export const INSPECT_OPTION: Readonly<Record<string, OptionSpec>> = {
   inspect: {
@@ -69,6 +69,16 @@ export class InspectClient {
     })
   }
 
+  /** @throws grpc.ServiceError */
+  elections(limit: number): Promise<ListElectionsReply> {
+    return new Promise((resolve, reject) => {
+      this.client.listElections({ limit }, { deadline: Date.now() + CALL_TIMEOUT_MS }, (error, reply) => {
+        if (error === null) resolve(reply!)
+        else reject(error)
+      })
+    })
+  }
+
   /** The state now, then each event. The iteration ends, or throws, when the node goes. */
   watch(): grpc.ClientReadableStream<WatchEvent> {
     return this.client.watchEvents({})
@@ -84,6 +94,11 @@ interface Methods {
     request: object,
     options: grpc.CallOptions,
     done: (error: grpc.ServiceError | null, status?: InspectStatus) => void,
+  ): void
+  listElections(
+    request: { limit: number },
+    options: grpc.CallOptions,
+    done: (error: grpc.ServiceError | null, reply?: ListElectionsReply) => void,
   ): void
   watchEvents(request: object): grpc.ClientReadableStream<WatchEvent>
 }

@@ -35,6 +35,10 @@ export const COMMANDS: Readonly<
     summary: 'Follow elections and commits as they happen',
     load: () => import('./commands/raft-watch.js'),
   },
+  'raft elections': {
+    summary: 'Show the last changes of leadership: why, and what they cost',
+    load: () => import('./commands/raft-elections.js'),
+  },
   'cluster status': {
     summary: 'Show brokers, controller and partition health',
     load: () => import('./commands/cluster-status.js'),

@@ -12,6 +12,7 @@ import { createGrpcServer, type GrpcServer } from '../../src/adapters/grpc-serve
 import { serviceDefinition } from '../../src/adapters/grpc-service.js'
 import { protoRoot } from '../../src/adapters/protobuf.js'
 import type { PartitionStatus } from '../../src/broker/partitions/types.js'
+import type { PostMortem } from '../../src/broker/post-mortems/types.js'
 import { EventRing, type QuorumEventBody } from '../../src/broker/quorum/events.js'
 import type { LogIndex, NodeId } from '../../src/lib/ids.js'
 
@@ -65,6 +66,34 @@ const partition: PartitionStatus = {
   state: 'online',
 }
 
+const ELECTIONS: PostMortem[] = [
+  {
+    sequence: 1,
+    wallMs: 1_700_000_000_000,
+    type: 'raft',
+    formerLeader: undefined,
+    leader: 2,
+    term: 1,
+    cause: 'leaderFound',
+    fromMs: undefined,
+    noticedMs: 0,
+    electedMs: 0,
+    untilMs: 0.5,
+  },
+  {
+    sequence: 2,
+    wallMs: 1_700_000_000_001,
+    type: 'partitions',
+    formerLeader: -1,
+    cause: 'recovered',
+    index: 7,
+    fromMs: 0,
+    untilMs: 10.25,
+    count: 1,
+    partitions: [{ topic: 't', partition: 0, leader: 0, leaderEpoch: 0 }],
+  },
+]
+
 class Source implements InspectSource {
   readonly ring = new EventRing({ monotonicMs: () => 1.5, wallMs: () => 1_700_000_000_000 }, 100)
   watchers = 0
@@ -77,6 +106,7 @@ class Source implements InspectSource {
 
   status = () => status
   listPartitions = () => [partition]
+  postMortems = (limit: number) => ELECTIONS.slice(-limit)
   transferLeadership = (to: NodeId | undefined) => (to === 2 ? undefined : `node ${to} is not a voter`)
 
   subscribe(watcher: Parameters<InspectSource['subscribe']>[0]) {
@@ -95,6 +125,17 @@ class Source implements InspectSource {
     return this.log.filter((entry) => entry.index >= from).slice(0, limit)
   }
 }
+
+it('lists the last changes of leadership, absent and zero fields told apart', async () => {
+  const all = await unary(inspect.listElections!, { limit: 0 })
+  expect(all).toMatchObject({
+    nodeId: 1,
+    monotonicMs: 1234.5,
+    elections: JSON.parse(JSON.stringify(ELECTIONS)),
+  })
+  expect((all as { elections: object[] }).elections[0]).not.toHaveProperty('formerLeader', 0)
+  expect(await unary(inspect.listElections!, { limit: 1 })).toMatchObject({ elections: [ELECTIONS[1]] })
+})
 
 let source: Source
 let health: HealthService

@@ -166,6 +166,8 @@ interface WatchLine {
 }
 
 it('kogge raft watch outlives the leader that it watches, and sees the next one', async () => {
+  // Three partitions: each broker leads one.
+  await kogge(['topic', 'create', 'moved', '--partitions', '3', '--bootstrap-server', cluster.bootstrap])
   const { stdout } = await kogge(['raft', 'status', '-o', 'json', '--bootstrap-server', cluster.bootstrap])
   const leader = leaderOf(stdout)
   const others = [1, 2, 3].filter((id) => id !== leader)
@@ -184,7 +186,28 @@ it('kogge raft watch outlives the leader that it watches, and sees the next one'
   expect(elected.status?.quorum.term ?? elected.event?.term).toBeGreaterThan(term)
   expect(await watch.stop()).toBe(0)
   expect(watch.stderr()).toContain(`kogge: lost ${addressOf(leader)} (`)
+
+  const json = await kogge(['raft', 'elections', '-o', 'json', '--inspect', others.map(addressOf).join(',')])
+  const elections = JSON.parse(json.stdout) as Election[]
+  const ofRaft = elections.findLast(({ type }) => type === 'raft')!
+  expect(ofRaft).toMatchObject({ formerLeader: leader, cause: 'leaderDead', seenBy: others })
+  expect(ofRaft.costMs).toBeGreaterThan(0)
+  expect(elections).toContainEqual(
+    expect.objectContaining({
+      type: 'partitions',
+      formerLeader: leader,
+      cause: expect.stringMatching(/^broker(Fenced|Restarted)$/),
+    }),
+  )
+  const text = await kogge(['raft', 'elections', '--limit', '3', '--inspect', addressOf(others[0]!)])
+  expect(text.stdout).toMatch(/^TIME +WHAT +CAUSE +FROM +TO +COST +COURSE\n/)
+  expect(text.stdout).toMatch(/leaderDead .* ms {2}noticed at \d+, elected at \d+, committing at \d+ ms/)
 })
+
+interface Election {
+  type: string
+  costMs: number | null
+}
 
 describe('health without a quorum', () => {
   it('turns NOT_SERVING on the survivor of three, and SERVING when the others are back', async () => {

@@ -95,6 +95,8 @@ export interface QuorumControl extends QuorumHandle {
   /** Opens the log, restores, joins or founds the cluster. `listener` gets its first onSnapshot before `started`. */
   start(listener: QuorumListener, started: () => void): void
   readonly events: EventRing
+  /** When the last message of this peer came, in monotonic milliseconds; undefined: none since the start. */
+  lastHeardMs(peer: NodeId): number | undefined
   /** The consensus itself, to be looked at after every event; undefined before this node belongs to a cluster. */
   readonly raft: RaftView | undefined
   /** The log in memory from `from` on, decoded, at most `limit` entries; what a snapshot has swallowed is not there. */

@@ -15,6 +15,7 @@ export class PeerWatch {
   private readonly connected = new Set<NodeId>()
   private readonly graces = new Map<NodeId, Timer>()
   private readonly probing = new Set<NodeId>()
+  private readonly heardMs = new Map<NodeId, number>()
   private closed = false
 
   constructor(
@@ -25,6 +26,16 @@ export class PeerWatch {
 
   isConnected(peer: NodeId): boolean {
     return this.connected.has(peer)
+  }
+
+  /** A message of this peer came. */
+  onHeard(peer: NodeId): void {
+    this.heardMs.set(peer, this.clock.monotonicMs())
+  }
+
+  /** When its last message came; undefined: none since the start. */
+  lastHeardMs(peer: NodeId): number | undefined {
+    return this.heardMs.get(peer)
   }
 
   onConnected(peer: NodeId): void {

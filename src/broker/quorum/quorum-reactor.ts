@@ -169,6 +169,10 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     this.running.driver.input({ type: 'transferLeadership', to })
   }
 
+  lastHeardMs(peer: NodeId): number | undefined {
+    return this.watch.lastHeardMs(peer)
+  }
+
   prepareStop(done: () => void): void {
     const { clock } = this.options
     this.running?.driver.input({ type: 'leave' })
@@ -197,6 +201,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
 
   onMessage(from: NodeId, message: PeerMessage): void {
     if (this.closed) return
+    this.watch.onHeard(from)
     switch (message.type) {
       case 'raft':
         this.running?.driver.input({ type: 'message', from, message: message.message })
