@@ -12,7 +12,7 @@ import { median } from './processes.js'
 
 const { values: options } = parseArgs({
   options: {
-    profile: { type: 'string', default: 'load50' },
+    profile: { type: 'string', default: 'calm' },
     nodes: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '60' },
     lives: { type: 'string', default: '6' },

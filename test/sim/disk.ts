@@ -117,6 +117,11 @@ export class SimDisk implements Disk {
     this.openFiles = 0
   }
 
+  /** From now on so many bytes fit; Infinity: as many as you like. */
+  leaveFree(bytes: number): void {
+    this.capacityBytes = this.usedBytes + bytes
+  }
+
   /** Flips one bit of a file, in the cache and on the device. */
   flipBit(path: string, position: number, bit = 0): void {
     this.inode(path).flipBit(position, bit)

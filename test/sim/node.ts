@@ -102,10 +102,23 @@ export class SimNode {
     }
   }
 
+  /** The same for a read or a write of a file. */
+  failNextAccess(kind: 'read' | 'write', givenUp: () => void): void {
+    const { disk, incarnation } = this
+    this.onGivenUp = givenUp
+    disk.faults.failAccess = (_path, operation) => {
+      if (operation !== kind) return false
+      disk.faults.failAccess = null
+      return this.incarnation === incarnation
+    }
+  }
+
   /** An injected failure that has not come yet does not come. */
   cancelFailure(): void {
-    if (this.disk.faults.failSync === null) return
-    this.disk.faults.failSync = null
+    const { faults } = this.disk
+    if (faults.failSync === null && faults.failAccess === null) return
+    faults.failSync = null
+    faults.failAccess = null
     this.onGivenUp = null
   }
 
@@ -198,7 +211,7 @@ export class SimNode {
       const { metadata } = node.services
       metadata.onChange(() => world.onImage(this, metadata.image))
       node.start((error) => {
-        if (error !== null) throw error
+        if (error !== null) this.onFatal(error)
       })
     })
   }

@@ -1,55 +1,149 @@
+import { randomBelow, SeededRandom } from '../../src/lib/prng.js'
+import type { DrawnFault } from './faults.js'
+
 /** What the clients of one life ask of the cluster. Times are simulated milliseconds; draws below a bound are uniform. */
 export interface Load {
-  /** Idempotent, acks=all. */
+  /** Idempotent, acks=all, several batches in flight. */
   readonly producers: number
-  /** Mean pause before the next batch of a producer to a partition. */
+  /** Mean pause before a producer's next batch. */
   readonly produceIntervalMs: number
+  /** acks=all without sequences, and no retries. */
+  readonly plainProducers: number
+  readonly plainIntervalMs: number
   /** acks=1, no retries. */
   readonly carelessProducers: number
   readonly carelessIntervalMs: number
+  /** Assigned to all partitions. */
   readonly consumers: number
-  /** A consumer asks for the latest offset of each partition after less than this. */
+  /** A consumer's pause after a fetch. */
+  readonly fetchIntervalMs: number
+  /** Members of a consumer group, who come and go. */
+  readonly groupMembers: number
+  /** A member's pause after its poll of all that it owns. */
+  readonly groupFetchIntervalMs: number
+  /** A consumer asks for the latest offset of a partition after less than this. */
   readonly latestWithinMs: number
-  /** The next change of a topic's configuration comes after less than this. */
-  readonly configureWithinMs: number
-  /** The next commit or look at one comes after less than this. */
+  /** The next administrative command comes after less than this. */
+  readonly administerWithinMs: number
+  /** The next commit or look at one, of a group without members, comes after less than this. */
   readonly commitWithinMs: number
 }
 
 /** A kind of life. */
 export interface Profile {
   readonly name: string
-  readonly faults: boolean
+  readonly about: string
+  /** How often a fault is drawn before another; one that is not named never strikes. */
+  readonly faults: Readonly<Partial<Record<DrawnFault, number>>>
+  /** From one fault to the next. */
+  readonly faultIntervalMs: readonly [number, number]
+  /** Of granted votes, how many cost their voter the power in the same moment. */
+  readonly powerCutAfterVote: number
+  /** Clocks of nodes run fast or slow by up to so many parts in a million. */
+  readonly driftPpm: number
   readonly load: Load
+  /** How many of a hundred seeds live so. */
+  readonly percent: number
 }
 
-const MIXED: Load = {
-  producers: 2,
-  produceIntervalMs: 110,
-  carelessProducers: 1,
-  carelessIntervalMs: 170,
-  consumers: 2,
-  latestWithinMs: 800,
-  configureWithinMs: 400,
-  commitWithinMs: 200,
-}
-
-/** About 50 requests of clients a second, all kinds together: the setting in which the simulation's speed is measured. */
+/** About 50 requests of clients a second, all kinds together. */
 const FIFTY: Load = {
-  producers: 1,
-  produceIntervalMs: 250,
+  producers: 2,
+  produceIntervalMs: 120,
+  plainProducers: 1,
+  plainIntervalMs: 300,
   carelessProducers: 1,
-  carelessIntervalMs: 1_000,
-  consumers: 2,
+  carelessIntervalMs: 400,
+  consumers: 1,
+  fetchIntervalMs: 200,
+  groupMembers: 2,
+  groupFetchIntervalMs: 500,
   latestWithinMs: 3_000,
-  configureWithinMs: 2_000,
+  administerWithinMs: 1_000,
   commitWithinMs: 1_000,
 }
 
+const USUAL = { faultIntervalMs: [300, 4_000], powerCutAfterVote: 0.1, driftPpm: 200, load: FIFTY } as const
+
+const PARTITIONS = {
+  isolate: 5,
+  oneWayCut: 4,
+  bridge: 3,
+  flappingCut: 3,
+  clientCut: 2,
+  slowLink: 3,
+  lossyLink: 3,
+  connectionReset: 3,
+} as const
+
+const CRASHES = {
+  crash: 4,
+  instantRestart: 3,
+  powerCut: 4,
+  powerCutAll: 2,
+  powerCutOneOthersPaused: 2,
+  pause: 3,
+  cleanRestart: 2,
+} as const
+
+const DISKS = { slowDisk: 3, failedSync: 2, failedWrite: 2, failedRead: 1, fullDisk: 3, bitFlip: 4 } as const
+
+const STANDARD: Profile = {
+  ...USUAL,
+  name: 'standard',
+  about: 'some of everything',
+  faults: { ...PARTITIONS, ...CRASHES, ...DISKS, clockJump: 2 },
+  percent: 46,
+}
+
 export const PROFILES: readonly Profile[] = [
-  { name: 'mixed', faults: true, load: MIXED },
-  { name: 'calm', faults: false, load: MIXED },
-  { name: 'load50', faults: false, load: FIFTY },
+  STANDARD,
+  {
+    ...USUAL,
+    name: 'partitions',
+    about: 'the network: cuts of every kind, delay, loss, resets; the odd crash',
+    faults: { ...PARTITIONS, crash: 2, pause: 3 },
+    percent: 14,
+  },
+  {
+    ...USUAL,
+    name: 'crashes',
+    about: 'processes that die and machines that lose power, often',
+    faults: { ...CRASHES, slowDisk: 1, isolate: 1 },
+    faultIntervalMs: [100, 2_500],
+    powerCutAfterVote: 0.25,
+    percent: 14,
+  },
+  {
+    ...USUAL,
+    name: 'disks',
+    about: 'slow, full, failing and rotting disks, with power cuts',
+    faults: { ...DISKS, powerCut: 2, powerCutAll: 1, crash: 2 },
+    percent: 14,
+  },
+  {
+    ...USUAL,
+    name: 'clocks',
+    about: 'clocks that jump by years and run 5 % fast or slow, with pauses',
+    faults: { clockJump: 4, pause: 4, crash: 2, isolate: 2, slowLink: 1 },
+    driftPpm: 50_000,
+    percent: 10,
+  },
+  { ...USUAL, name: 'calm', about: 'no faults', faults: {}, powerCutAfterVote: 0, percent: 2 },
 ]
 
-export const DEFAULT_PROFILE = PROFILES[0]!
+export const DEFAULT_PROFILE = STANDARD
+
+export function profileByName(name: string): Profile | undefined {
+  return PROFILES.find((profile) => profile.name === name)
+}
+
+/** How this seed lives unless told otherwise. */
+export function profileOfSeed(seed: number): Profile {
+  let draw = randomBelow(new SeededRandom(seed).fork(), 100)
+  for (const profile of PROFILES) {
+    draw -= profile.percent
+    if (draw < 0) return profile
+  }
+  return DEFAULT_PROFILE
+}

@@ -1,47 +1,22 @@
 import type { PeerMessage } from '../../src/broker/peer-message.js'
 import { randomBelow, randomBetween, SeededRandom } from '../../src/lib/prng.js'
-import type { MetadataImage } from '../../src/metadata/image.js'
+import type { MetadataImage, PartitionImage } from '../../src/metadata/image.js'
 import type { Compression } from '../../src/ports/compression.js'
 import { SimWorldClock } from './clock.js'
 import { FAULTS, type Fault, FaultSchedule } from './faults.js'
+import { describeNode, isQuiet, isWhole, replicaHolders } from './health.js'
 import type { SimEvent } from './heap.js'
-import {
-  AcknowledgedIsDurable,
-  CommitsAreKept,
-  ConsumedNeverChanges,
-  EpochsAreMonotonic,
-  HighWatermarkIsSafe,
-  type Invariant,
-  IsrIsSound,
-  LeaderHoldsAcknowledged,
-  MembersHoldCommitted,
-  type Observed,
-  Violation,
-} from './invariants.js'
-import { LogIndex } from './log-index.js'
+import { HistoryRecorder } from './history.js'
+import { type Observed, Violation } from './invariants/invariant.js'
+import { InvariantMonitor } from './invariants/monitor.js'
 import { SimLinks, SimNetwork } from './network.js'
 import { SimNode, type SimNodeWorld } from './node.js'
 import { SimPeerNetwork } from './peers.js'
 import { DEFAULT_PROFILE, type Profile } from './profiles.js'
-import {
-  CommittedIsDurable,
-  LeaderCompleteness,
-  LogMatching,
-  OneLeaderPerTerm,
-  OneVotePerTerm,
-} from './raft-invariants.js'
 import { reckonReplicas, reckonValues } from './reckoning.js'
+import { type ClientWorld, WORKLOAD_EVENTS, type WorkloadEvent, type WorkloadObserver } from './sim-client.js'
 import { TraceHash, TraceLog } from './trace.js'
-import {
-  type ClientWorld,
-  SimAdmin,
-  SimCarelessProducer,
-  SimCommitter,
-  SimConsumer,
-  SimOperator,
-  SimProducer,
-  type WorkloadObserver,
-} from './workload.js'
+import { PARTITIONS, TOPIC, Workload } from './workload.js'
 
 export interface RunOptions {
   readonly seed: number
@@ -69,15 +44,18 @@ export interface RunResult {
   /** How often each invariant was looked at. */
   readonly checks: Readonly<Record<string, number>>
   readonly timeline: readonly string[]
+  /** Of each node and of the world around them. */
+  readonly lastEvents: Readonly<Record<string, readonly string[]>>
+  readonly profile: Profile
 }
 
 /** Counted, but too rare to be asked for. */
 export const LEFT_TO_CHANCE: ReadonlySet<string> = new Set(['tornTails'])
 
-const TOPIC = 'sim'
-const PARTITIONS = 3
-/** Between two looks at what spans nodes. */
-const CHECK_INTERVAL_MS = 5
+/** Between two whole comparisons of what spans nodes. */
+const CHECK_INTERVAL_MS = 1_000
+/** Of each node, for the report of a failure. */
+const EVENTS_KEPT = 20
 const START_LIMIT_MS = 30_000
 /** RELIABILITY's liveness phase, with a core of a majority and then with all. */
 const LIVENESS_LIMIT_MS = 30_000
@@ -112,36 +90,38 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     unpromised: 0,
     consumed: 0,
     commits: 0,
-    configChanges: 0,
+    ...Object.fromEntries(WORKLOAD_EVENTS.map((event) => [event, 0])),
     elections: 0,
     leaderships: 0,
     isrShrinks: 0,
     isrExpands: 0,
     truncations: 0,
     tornTails: 0,
-    snapshotChunks: 0,
+    snapshotInstalls: 0,
+    quarantines: 0,
   }
   private readonly hash = new TraceHash()
   private readonly lines: TraceLog
-  private readonly indexes = new Map<number, LogIndex>()
   private readonly profile: Profile
   private readonly hasFaults: boolean
   private readonly faults: FaultSchedule
-  private readonly raftLeaders = new OneLeaderPerTerm()
-  private readonly epochs = new EpochsAreMonotonic()
-  private readonly consumed = new ConsumedNeverChanges()
-  private readonly invariants: readonly Invariant[]
+  private readonly invariants: InvariantMonitor
   private readonly acknowledged = new Map<string, Map<number, string>>()
-  private readonly consumers: SimConsumer[] = []
-  private readonly producers: SimProducer[] = []
-  private readonly careless: SimCarelessProducer[] = []
+  readonly clientHosts: string[] = []
+  private readonly history: HistoryRecorder
+  private readonly workload: Workload
+  /** By partition, the newest leadership that any node's image ever showed. */
+  private readonly newestLeaders = new Map<string, { epoch: number; leader: number }>()
+  private readonly highestAcknowledged = new Map<number, number>()
+  private readonly lastEvents = new Map<string, string[]>()
+  private readonly seenImages = new WeakSet<PartitionImage>()
   private healedAtMs = 0
   /** From here on every request to these nodes must be answered. */
   private answersDue: { sinceMs: number; nodes: readonly SimNode[] } | null = null
 
   constructor(private readonly options: RunOptions) {
     this.profile = options.profile ?? DEFAULT_PROFILE
-    this.hasFaults = this.profile.faults && options.faults !== false
+    this.hasFaults = options.faults !== false && Object.keys(this.profile.faults).length > 0
     this.random = new SeededRandom(options.seed)
     this.compression = options.compression
     this.lines = new TraceLog(options.keepTrace ?? false)
@@ -154,22 +134,10 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       (id) =>
         new SimNode(id, this, ids, new Map([['node.id', String(id)], ...Object.entries(BROKER_PROPERTIES)])),
     )
-    this.invariants = [
-      this.raftLeaders,
-      new OneVotePerTerm(),
-      new LogMatching(),
-      new LeaderCompleteness(),
-      new CommittedIsDurable(),
-      new MembersHoldCommitted(),
-      new LeaderHoldsAcknowledged(),
-      new IsrIsSound(),
-      this.epochs,
-      new HighWatermarkIsSafe(),
-      this.consumed,
-      new AcknowledgedIsDurable(),
-      new CommitsAreKept(),
-    ]
-    this.faults = new FaultSchedule(this, this.random.fork())
+    this.invariants = new InvariantMonitor(this)
+    this.faults = new FaultSchedule(this, this.profile, this.random.fork())
+    this.history = new HistoryRecorder(this.clock)
+    this.workload = new Workload(this.profile.load, (name) => this.clientWorld(name))
     this.observe()
   }
 
@@ -181,10 +149,11 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       violation =
         error instanceof Violation ? error.message : `crash: ${(error as Error).stack ?? String(error)}`
     }
-    this.counts.elections = this.raftLeaders.elections
-    this.counts.leaderships = this.epochs.leaderships
-    this.counts.isrShrinks = this.epochs.isrShrinks
-    this.counts.isrExpands = this.epochs.isrExpands
+    const { elections, epochs } = this.invariants
+    this.counts.elections = elections.elections
+    this.counts.leaderships = epochs.leaderships
+    this.counts.isrShrinks = epochs.isrShrinks
+    this.counts.isrExpands = epochs.isrExpands
     return {
       seed: this.options.seed,
       violation,
@@ -192,24 +161,28 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       simulatedSeconds: this.clock.nowMs / 1000,
       events: this.clock.eventCount,
       counts: this.counts,
-      checks: Object.fromEntries(this.invariants.map(({ title, checks }) => [title, checks])),
+      checks: this.invariants.checks(),
       timeline: this.options.keepTrace ? this.lines.all() : this.lines.last(80),
+      lastEvents: Object.fromEntries([...this.lastEvents].sort(([a], [b]) => (a < b ? -1 : 1))),
+      profile: this.profile,
     }
   }
 
   private live(): void {
     for (const node of this.nodes) node.start(this.drift())
     let ready = false
-    new SimAdmin(this.clientWorld('admin'), 'admin', TOPIC, PARTITIONS).createTopic(() => {
+    this.workload.createTopic(() => {
       ready = true
     })
     this.clock.schedule(null, CHECK_INTERVAL_MS, () => this.check())
     if (!this.clock.runUntilTrue(() => ready, START_LIMIT_MS))
       throw new Violation('liveness', 'no topic could be made at the start')
-    this.startClients()
+    this.workload.start()
     if (this.hasFaults) this.faults.start()
     this.clock.runFor(this.options.seconds * 1000)
-    if (this.hasFaults) this.serveWithout(this.nodes[randomBelow(this.random, this.nodes.length)]!)
+    this.workload.keepMembers()
+    if (this.hasFaults && this.nodes.length >= 3)
+      this.serveWithout(this.nodes[randomBelow(this.random, this.nodes.length)]!)
     this.faults.stop(null)
     this.serveWithAll()
   }
@@ -225,14 +198,38 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
 
   private serveWithAll(): void {
     this.note('liveness: every node is healed')
-    this.within(() => this.servesSince(this.healedAtMs) && this.isWhole(), this.nodes)
+    this.within(() => {
+      const { healedAtMs } = this
+      return this.servesSince(healedAtMs) && this.isWhole() && this.workload.hasGroupPolledSince(healedAtMs)
+    }, this.nodes)
     this.answersAreDueFrom(this.nodes)
-    for (const producer of [...this.producers, ...this.careless]) producer.stop()
-    this.within(() => this.isQuiet(), this.nodes)
+    this.workload.stopSending()
+    this.within(() => this.isWhole() && isQuiet(this.nodes, TOPIC, PARTITIONS), this.nodes)
+    this.workload.addFinalConsumer()
+    this.within(() => this.haveConsumedAll(), this.nodes)
+    this.reckon()
+  }
+
+  private reckon(): void {
     this.check()
-    const logs = this.nodes.map((node) => node.disk)
-    reckonValues(this.acknowledged, this.consumed.values)
-    reckonReplicas(logs, this.acknowledged, this.compression)
+    this.verifyCommands()
+    reckonValues(this.acknowledged, this.invariants.consumed.values)
+    for (const [partition, records] of this.acknowledged) {
+      const disks = replicaHolders(this.nodes, partition).map((node) => node.disk)
+      reckonReplicas(disks, new Map([[partition, records]]), this.compression)
+    }
+    this.history.judge(true)
+  }
+
+  /** What was confirmed to the administrator is what every node says. */
+  private verifyCommands(): void {
+    const answers = new Map<number, readonly string[]>()
+    for (const { id } of this.nodes) this.workload.verifyCommands(id, (wrong) => answers.set(id, wrong))
+    this.clock.runUntilTrue(() => answers.size === this.nodes.length, LIVENESS_LIMIT_MS)
+    for (const { id } of this.nodes) {
+      const [first] = answers.get(id) ?? [`node ${id} does not answer`]
+      if (first !== undefined) throw new Violation('a confirmed command holds', first)
+    }
   }
 
   private within(isWell: () => boolean, among: readonly SimNode[]): void {
@@ -248,26 +245,9 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.answersDue = null
   }
 
-  private startClients(): void {
-    const make = <C>(
-      name: string,
-      Client: new (world: ClientWorld, name: string, topic: string, partitions: number) => C,
-    ): C => new Client(this.clientWorld(name), name, TOPIC, PARTITIONS)
-    const { load } = this.profile
-    for (let i = 0; i < Math.max(load.producers, load.consumers); i++) {
-      if (i < load.producers) this.producers.push(make(`p${i}`, SimProducer))
-      if (i < load.consumers) this.consumers.push(make(`c${i}`, SimConsumer))
-    }
-    for (let i = 0; i < load.carelessProducers; i++) this.careless.push(make(`u${i}`, SimCarelessProducer))
-    make('o0', SimOperator).start()
-    make('g0', SimCommitter).start()
-    for (const producer of this.producers) producer.start(load.produceIntervalMs)
-    for (const producer of this.careless) producer.start(load.carelessIntervalMs)
-    for (const consumer of this.consumers) consumer.start()
-  }
-
   private clientWorld(name: string): ClientWorld {
     const process = this.clock.process(name)
+    this.clientHosts.push(name)
     return {
       process,
       dialer: this.network.endpoint(process, name),
@@ -276,20 +256,24 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       nodeIds: this.nodes.map((n) => n.id),
       load: this.profile.load,
       observer: this,
+      history: this.history,
     }
   }
 
   private observe(): void {
     this.clock.afterEvent = (event) => this.afterEvent(event)
+    this.peers.onSend = (from, to, message) => this.invariants.onSent(from, to, message)
     this.peers.onDeliver = (from, to, message) => {
       this.hash.add(`${from}>${to} ${fingerprintOf(message)}`)
-      if (message.type === 'raft' && message.message.type === 'installSnapshot') this.counts.snapshotChunks!++
-      for (const invariant of this.invariants) invariant.onPeerMessage(this, from, to, message)
+      if (message.type === 'raft' && message.message.type === 'installSnapshot') {
+        const { offset, chunk, totalBytes } = message.message
+        if (offset + chunk.length >= totalBytes) this.counts.snapshotInstalls!++
+      }
+      this.invariants.onDelivered(from, to, message)
       this.faults.onPeerMessage(from, message)
     }
     for (const node of this.nodes) {
-      const index = new LogIndex(node.disk)
-      this.indexes.set(node.id, index)
+      const index = this.invariants.diskOf(node.id)
       node.disk.onWrite = (path, position, chunks) => {
         index.onWrite(path, position, chunks)
         this.hash.add(`${node.id} write ${path} ${position}`, chunks)
@@ -311,10 +295,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private afterEvent(event: SimEvent): void {
     this.hash.event(event.timeMs, event.sequence)
     const node = this.ownerOf(event)
-    if (node === undefined || !node.isUp) return
-    const changed = node.changedReplicas()
-    if (changed.length === 0) return
-    for (const invariant of this.invariants) invariant.afterNodeEvent(this, node, changed)
+    if (node !== undefined) this.invariants.afterEvent(node)
   }
 
   private ownerOf(event: SimEvent): SimNode | undefined {
@@ -324,9 +305,9 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   }
 
   private check(): void {
-    for (const invariant of this.invariants) invariant.check(this)
+    this.invariants.eachSecond()
     for (const node of this.nodes) {
-      if (node.quarantined().length > 0)
+      if (node.quarantined().length > 0 && !this.faults.budget.isDamaged(node))
         throw new Violation(
           'no undamaged log is quarantined',
           `node ${node.id}: ${JSON.stringify(node.quarantined())}`,
@@ -337,77 +318,48 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
 
   /** Every partition took a record since then, and every consumer got it. */
   private servesSince(timeMs: number): boolean {
-    for (let partition = 0; partition < PARTITIONS; partition++) {
-      if (!this.producers.every((p) => p.acknowledgedAtMs(partition) > timeMs)) return false
-    }
-    return this.haveConsumedAll()
+    return this.workload.hasServedSince(timeMs) && this.haveConsumedAll()
   }
 
   private haveConsumedAll(): boolean {
-    for (const [partition, records] of this.acknowledged) {
-      let highest = -1
-      for (const offset of records.keys()) highest = Math.max(highest, offset)
-      const number = Number(partition.slice(partition.lastIndexOf('-') + 1))
-      if (!this.consumers.every((c) => c.position(number) > highest)) return false
+    for (const [partition, highest] of this.highestAcknowledged) {
+      if (!this.workload.hasConsumed(partition, highest)) return false
     }
     return true
   }
 
-  /** Every node serves, and every replica is in sync. */
-  private isWhole(): boolean {
-    return this.nodes.every(
-      (node) =>
-        node.isUp &&
-        node.node?.state === 'running' &&
-        node.replicas().every((p) => p.role !== 'leader' || p.isr.committed.length === this.nodes.length),
-    )
-  }
-
-  /** No record is under way any more: every replica holds the same, and everyone knows it. */
-  private isQuiet(): boolean {
-    if (!this.isWhole() || !this.haveConsumedAll()) return false
-    const ends = new Map<string, string>()
-    for (const node of this.nodes) {
-      for (const { topic, partitionId, logStartOffset, logEndOffset, highWatermark } of node.replicas()) {
-        if (topic !== TOPIC) continue
-        if (highWatermark !== logEndOffset) return false
-        const name = `${topic}-${partitionId}`
-        const own = `${logStartOffset}-${logEndOffset}`
-        if ((ends.get(name) ?? own) !== own) return false
-        ends.set(name, own)
-      }
-    }
-    return ends.size === PARTITIONS
+  isWhole(): boolean {
+    return isWhole(this.nodes)
   }
 
   private whatIsNotWell(among: readonly SimNode[]): string {
-    const nodes = among.map((n) => {
-      const status = n.quorum?.status()
-      const replicas = n
-        .replicas()
-        .map(
-          (p) =>
-            `${p.topic}-${p.partitionId} ${p.role} e${p.leaderEpoch} isr ${p.isr.committed.join('/')} [${p.logStartOffset},${p.highWatermark},${p.logEndOffset})`,
-        )
-      return `node ${n.id} ${n.isUp ? n.node?.state : 'down'} ${status?.role} term ${status?.term} commit ${status?.commitIndex}: ${replicas.join('; ')}`
-    })
-    const across = (positionOf: (partition: number) => number): string =>
-      Array.from({ length: PARTITIONS }, (_, i) => positionOf(i)).join(' / ')
-    const clients = [
-      ...this.consumers.map((c) => `${c.name} at ${across((i) => c.position(i))}`),
-      ...this.producers.map((p) => `${p.name} acknowledged at ${across((i) => p.acknowledgedAtMs(i))} ms`),
-    ]
-    return `not well ${LIVENESS_LIMIT_MS} ms after the heal at ${this.healedAtMs} ms\n  ${[...nodes, ...clients].join('\n  ')}`
+    const lines = [...among.map(describeNode), ...this.workload.describe()]
+    return `not well ${LIVENESS_LIMIT_MS} ms after the heal at ${this.healedAtMs} ms\n  ${lines.join('\n  ')}`
   }
 
   // What the nodes tell.
 
   log(node: number, line: string): void {
-    this.line(`node-${node} ${line}`)
+    if (line.includes('quarantine')) this.counts.quarantines!++
+    this.line(`node-${node} ${line}`, `node ${node}`)
   }
 
   onImage(node: SimNode, image: MetadataImage): void {
-    for (const invariant of this.invariants) invariant.onImage(this, node, image)
+    this.invariants.onImage(node, image)
+    for (const topic of image.topicsById.values()) {
+      topic.partitions.forEach((partition, id) => {
+        if (this.seenImages.has(partition)) return
+        this.seenImages.add(partition)
+        const name = `${topic.name}-${id}`
+        const { leaderEpoch: epoch, leader } = partition
+        if (epoch >= (this.newestLeaders.get(name)?.epoch ?? -1))
+          this.newestLeaders.set(name, { epoch, leader })
+      })
+    }
+  }
+
+  isNewestLeader(partition: string, nodeId: number): boolean {
+    return this.newestLeaders.get(partition)?.leader === nodeId
   }
 
   onFatal(node: SimNode, error: Error): void {
@@ -434,8 +386,10 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
         `${partition}:${offset} was acknowledged as ${before} and as ${value}`,
       )
     records.set(offset, value)
+    const number = Number(partition.slice(partition.lastIndexOf('-') + 1))
+    this.highestAcknowledged.set(number, Math.max(offset, this.highestAcknowledged.get(number) ?? -1))
     this.hash.add(`ack ${partition} ${offset} ${value}`)
-    for (const invariant of this.invariants) invariant.onAcknowledged(this, partition, offset, value)
+    this.invariants.onAcknowledged(partition, offset, value)
   }
 
   onUnpromised(): void {
@@ -444,28 +398,32 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
 
   onConsumed(consumer: string, partition: string, offset: number, value: string): void {
     this.counts.consumed!++
-    for (const invariant of this.invariants) invariant.onConsumed(consumer, partition, offset, value)
+    this.invariants.onConsumed(consumer, partition, offset, value)
+  }
+
+  onFetched(consumer: string, partition: string, highWatermark: number, lastStable: number): void {
+    this.invariants.onFetched(consumer, partition, highWatermark, lastStable)
   }
 
   onLatestOffset(client: string, partition: string, offset: number): void {
-    for (const invariant of this.invariants) invariant.onLatestOffset(client, partition, offset)
+    this.invariants.onLatestOffset(client, partition, offset)
   }
 
   onOffsetReset(consumer: string, partition: string, offset: number): void {
-    for (const invariant of this.invariants) invariant.onOffsetReset(consumer, partition, offset)
+    this.invariants.onOffsetReset(consumer, partition, offset)
   }
 
   onCommitAcknowledged(group: string, offset: number): void {
     this.counts.commits!++
-    for (const invariant of this.invariants) invariant.onCommitAcknowledged(group, offset)
+    this.invariants.onCommitAcknowledged(group, offset)
   }
 
   onCommitFetched(group: string, offset: number, nodeId: number): void {
-    for (const invariant of this.invariants) invariant.onCommitFetched(this, group, offset, nodeId)
+    this.invariants.onCommitFetched(group, offset, nodeId)
   }
 
-  onConfigured(): void {
-    this.counts.configChanges!++
+  onDone(what: WorkloadEvent): void {
+    this.counts[what]!++
   }
 
   onImpossible(client: string, what: string): void {
@@ -484,19 +442,6 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
 
   // What the faults do, and what the invariants ask.
 
-  durableCopies(partition: string, offset: number): Map<number, string> {
-    const copies = new Map<number, string>()
-    for (const [id, index] of this.indexes) {
-      const identity = index.durableAt(partition, offset)
-      if (identity !== undefined) copies.set(id, identity)
-    }
-    return copies
-  }
-
-  heldAt(node: number, partition: string, offset: number): string | undefined {
-    return this.indexes.get(node)!.heldAt(partition, offset)
-  }
-
   note(line: string): void {
     this.hash.add(line)
     this.line(`-- ${line}`)
@@ -511,9 +456,14 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     return randomBetween(this.random, -200, 200)
   }
 
-  private line(line: string): void {
+  private line(line: string, who = 'the world'): void {
     this.lines.add(this.clock.nowMs, line)
-    this.options.onLine?.(`${this.clock.nowMs.toFixed(1).padStart(10)}  ${line}`)
+    const timed = `${this.clock.nowMs.toFixed(1).padStart(10)}  ${line}`
+    let events = this.lastEvents.get(who)
+    if (events === undefined) this.lastEvents.set(who, (events = []))
+    events.push(timed)
+    if (events.length > 2 * EVENTS_KEPT) events.splice(0, EVENTS_KEPT)
+    this.options.onLine?.(timed)
   }
 }
 

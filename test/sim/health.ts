@@ -1,0 +1,54 @@
+import type { PartitionStatus } from '../../src/broker/partitions/types.js'
+import type { SimNode } from './node.js'
+
+/** Every node serves, and every replica of every partition is in sync. */
+export function isWhole(nodes: readonly SimNode[]): boolean {
+  return nodes.every(
+    (node) =>
+      node.isUp &&
+      node.node?.state === 'running' &&
+      node.quarantined().length === 0 &&
+      node.replicas().every((status) => status.role !== 'leader' || isFullyReplicated(node, status)),
+  )
+}
+
+function isFullyReplicated(node: SimNode, status: PartitionStatus): boolean {
+  const topic = node.node!.services.metadata.image.topicsById.get(status.topicId)
+  const replicas = topic?.partitions[status.partitionId]?.replicas
+  return replicas === undefined || status.isr.committed.length === replicas.length
+}
+
+/** No record of the topic is under way any more: every replica holds the same, and knows that it is committed. */
+export function isQuiet(nodes: readonly SimNode[], topic: string, partitions: number): boolean {
+  const ends = new Map<number, string>()
+  for (const node of nodes) {
+    for (const status of node.replicas()) {
+      if (status.topic !== topic) continue
+      if (status.highWatermark !== status.logEndOffset) return false
+      const own = `${status.logStartOffset}-${status.logEndOffset}`
+      if ((ends.get(status.partitionId) ?? own) !== own) return false
+      ends.set(status.partitionId, own)
+    }
+  }
+  return ends.size === partitions
+}
+
+/** The nodes that hold a replica of this partition. */
+export function replicaHolders(nodes: readonly SimNode[], partition: string): SimNode[] {
+  return nodes.filter((node) =>
+    node.replicas().some((status) => `${status.topic}-${status.partitionId}` === partition),
+  )
+}
+
+/** One line: what the node says of its consensus and its replicas. */
+export function describeNode(node: SimNode): string {
+  const status = node.quorum?.status()
+  const replicas = node
+    .replicas()
+    .map(
+      (p) =>
+        `${p.topic}-${p.partitionId} ${p.role} e${p.leaderEpoch} isr ${p.isr.committed.join('/')} [${p.logStartOffset},${p.highWatermark},${p.logEndOffset})`,
+    )
+  const state = node.isUp ? node.node?.state : 'down'
+  return `node ${node.id} ${state} ${status?.role} term ${status?.term} commit ${status?.commitIndex}: ${replicas.join('; ')}`
+}

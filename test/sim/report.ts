@@ -1,0 +1,38 @@
+import { replayCommand } from './options.js'
+import type { RunResult } from './world.js'
+
+/** Of each node, so many of its last events are printed with a failure. */
+const EVENTS_OF_A_NODE = 12
+
+/** What one life came to. */
+export function reportOf(result: RunResult, life: { nodes: number; seconds: number }): string {
+  const verdict = result.violation === null ? summaryOf(result) : failureOf(result, life)
+  return `${verdict}\nseen: ${list(result.counts)}\nchecks: ${list(result.checks)}`
+}
+
+/** Everything that helps to find the cause, and the command that shows it again. */
+export function failureOf(result: RunResult, life: { nodes: number; seconds: number }): string {
+  const { seed, profile, timeline, lastEvents } = result
+  const lines = [`seed ${seed} failed; before that:`, ...timeline.slice(-30).map((line) => `  ${line}`)]
+  for (const [who, events] of Object.entries(lastEvents)) {
+    lines.push(`the last events of ${who}:`, ...events.slice(-EVENTS_OF_A_NODE).map((line) => `  ${line}`))
+  }
+  lines.push(summaryOf(result))
+  lines.push(`replay: ${replayCommand({ ...life, seed, profile })}`)
+  return lines.join('\n')
+}
+
+function summaryOf(result: RunResult): string {
+  const { seed, violation, traceHash, simulatedSeconds, events, profile } = result
+  return [
+    `seed ${seed}: ${violation ?? 'no violation'}`,
+    `trace hash: ${traceHash}`,
+    `profile ${profile.name}, ${simulatedSeconds.toFixed(1)} simulated seconds, ${events} events`,
+  ].join('\n')
+}
+
+export function list(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ')
+}
