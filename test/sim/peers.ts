@@ -25,7 +25,7 @@ export class SimPeerNetwork<M> {
 
   constructor(
     readonly network: SimNetwork,
-    readonly clone: (message: M) => M = structuredClone,
+    readonly clone: (message: M) => M = copyOf,
   ) {}
 
   /** Something between two nodes resets their connections: both ends hear of it. */
@@ -41,6 +41,20 @@ export class SimPeerNetwork<M> {
     process.onKill.add(() => transport.killed())
     return transport
   }
+}
+
+/** What `structuredClone` does with plain data, at a tenth of its cost. */
+export function copyOf<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(copyOf) as T
+  if (value instanceof Uint8Array) return Uint8Array.prototype.slice.call(value) as T
+  if (Object.getPrototypeOf(value) !== Object.prototype) return structuredClone(value)
+  const copy = { ...value } as Record<string, unknown>
+  for (const key in copy) {
+    const member = copy[key]
+    if (typeof member === 'object' && member !== null) copy[key] = copyOf(member)
+  }
+  return copy as T
 }
 
 /** A connection in one direction: the dialling side sends, as a gRPC client stream does. */
