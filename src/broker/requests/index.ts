@@ -1,6 +1,7 @@
 import type { AnyApiHandler } from '../handler.js'
 import type { BrokerServices } from '../services.js'
 import { alterConfigsHandler } from './alter-configs.js'
+import { alterPartitionReassignmentsHandler } from './alter-partition-reassignments.js'
 import { apiVersionsHandler } from './api-versions.js'
 import { createPartitionsHandler } from './create-partitions.js'
 import { createTopicsHandler } from './create-topics.js'
@@ -22,6 +23,7 @@ import { joinGroupHandler } from './join-group.js'
 import { leaveGroupHandler } from './leave-group.js'
 import { listGroupsHandler } from './list-groups.js'
 import { listOffsetsHandler } from './list-offsets.js'
+import { listPartitionReassignmentsHandler } from './list-partition-reassignments.js'
 import { metadataHandler } from './metadata.js'
 import { offsetCommitHandler } from './offset-commit.js'
 import { offsetFetchHandler } from './offset-fetch.js'
@@ -56,6 +58,8 @@ export function allHandlers(services: BrokerServices): AnyApiHandler[] {
     createPartitionsHandler(services),
     deleteGroupsHandler(services),
     electLeadersHandler(services),
+    alterPartitionReassignmentsHandler(services),
+    listPartitionReassignmentsHandler(services),
     describeQuorumHandler(services),
     describeClusterHandler(services),
     describeTopicPartitionsHandler(services),

@@ -1,6 +1,7 @@
 /** Every API that the broker speaks, by key. What ApiVersions lists is taken from here. */
 import type { Api } from '../schema.js'
 import { AlterConfigs } from './alter-configs.js'
+import { AlterPartitionReassignments } from './alter-partition-reassignments.js'
 import { ApiVersions } from './api-versions.js'
 import { CreatePartitions } from './create-partitions.js'
 import { CreateTopics } from './create-topics.js'
@@ -22,6 +23,7 @@ import { JoinGroup } from './join-group.js'
 import { LeaveGroup } from './leave-group.js'
 import { ListGroups } from './list-groups.js'
 import { ListOffsets } from './list-offsets.js'
+import { ListPartitionReassignments } from './list-partition-reassignments.js'
 import { Metadata } from './metadata.js'
 import { OffsetCommit } from './offset-commit.js'
 import { OffsetFetch } from './offset-fetch.js'
@@ -57,6 +59,8 @@ export const APIS: readonly AnyApi[] = [
   CreatePartitions,
   DeleteGroups,
   ElectLeaders,
+  AlterPartitionReassignments,
+  ListPartitionReassignments,
   IncrementalAlterConfigs,
   DescribeQuorum,
   DescribeCluster,
