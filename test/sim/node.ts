@@ -231,6 +231,7 @@ export class SimNode {
 
   /** SIGKILL. */
   crash(): void {
+    this.cancelFailure()
     this.process?.kill()
     this.disk.crash()
     this.store.crash()
@@ -239,6 +240,7 @@ export class SimNode {
 
   /** The machine loses power: what was not synced is lost in part or whole. */
   powerCut(random: SeededRandom): void {
+    this.cancelFailure()
     this.process?.kill()
     this.disk.powerCut(random)
     this.store.powerCut(random)

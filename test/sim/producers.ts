@@ -88,6 +88,8 @@ abstract class SendingClient extends SimClient {
 }
 
 interface Batch {
+  /** Its place among all batches of the lane. */
+  readonly ordinal: number
   readonly values: readonly string[]
   readonly baseSequence: number
   readonly operation: OpenOperation
@@ -101,6 +103,7 @@ interface Lane {
   readonly partition: number
   readonly batches: Batch[]
   nextSequence: number
+  nextOrdinal: number
   inFlight: number
   /** One failed: when the others have been answered, all go out again in their order. */
   mustRepeat: boolean
@@ -113,7 +116,14 @@ export class SimProducer extends SendingClient {
   private readonly process = this.world.history.process()
   private readonly lanes = Array.from(
     { length: this.partitions },
-    (_, partition): Lane => ({ partition, batches: [], nextSequence: 0, inFlight: 0, mustRepeat: false }),
+    (_, partition): Lane => ({
+      partition,
+      batches: [],
+      nextSequence: 0,
+      nextOrdinal: 0,
+      inFlight: 0,
+      mustRepeat: false,
+    }),
   )
   private readonly lastAcknowledgedMs = new Map<number, number>()
 
@@ -146,13 +156,22 @@ export class SimProducer extends SendingClient {
     const baseSequence = lane.nextSequence
     lane.nextSequence += values.length
     const operation = this.beginSend(this.process, partition, values)
-    lane.batches.push({ values, baseSequence, operation, isSent: false, wasFirst: false })
+    lane.batches.push({
+      ordinal: lane.nextOrdinal++,
+      values,
+      baseSequence,
+      operation,
+      isSent: false,
+      wasFirst: false,
+    })
     this.pump(lane)
   }
 
   private pump(lane: Lane): void {
     for (const batch of lane.batches) {
-      if (lane.mustRepeat || lane.inFlight >= MAX_IN_FLIGHT || this.stopped) return
+      // The broker remembers as many: whoever is that far behind the last, acknowledged or not, is no longer known.
+      if (batch.ordinal >= lane.batches[0]!.ordinal + MAX_IN_FLIGHT) return
+      if (lane.mustRepeat || this.stopped) return
       if (!batch.isSent) this.send(lane, batch)
     }
   }
