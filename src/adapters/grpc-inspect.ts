@@ -34,7 +34,8 @@ export interface InspectStatus {
 }
 
 export interface InspectBrokerStatus {
-  state: 'starting' | 'recovering' | 'fenced' | 'running' | 'controlledShutdown' | 'stopped'
+  /** none: a dedicated controller. */
+  state: 'none' | 'starting' | 'recovering' | 'fenced' | 'running' | 'controlledShutdown' | 'stopped'
   /** 0 before the first registration. */
   brokerEpoch: BrokerEpoch
   /** The metadata that the broker has applied. */

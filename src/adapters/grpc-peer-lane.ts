@@ -89,6 +89,22 @@ export class PeerLane {
     if (!this.call && !this.timer) this.dial()
   }
 
+  /** The peer has just come: waits for no back-off any more, neither the lane's nor the channel's. */
+  redial(): void {
+    if (this.open || this.isClosed) return
+    const isWaiting = this.call === undefined
+    const isBackingOff =
+      this.client?.getChannel().getConnectivityState(false) === grpc.connectivityState.TRANSIENT_FAILURE
+    if (!isWaiting && !isBackingOff) return
+    this.stopTimer()
+    this.forgetCall()
+    if (isBackingOff) {
+      this.client?.close()
+      this.client = undefined
+    }
+    this.dial()
+  }
+
   /** Returns whether the message was taken. */
   send(bytes: Uint8Array): boolean {
     if (bytes.length > MAX_MESSAGE_BYTES) return this.drop()

@@ -5,9 +5,11 @@ import type { NodeId } from '../lib/ids.js'
 import type { Logger } from '../ports/logger.js'
 import type { Address } from '../ports/network.js'
 import type { Lane, PeerHandler, PeerTransport } from '../ports/peers.js'
-import { asBuffer, PEER_METHOD_PATH, PeerLane } from './grpc-peer-lane.js'
+import { asBuffer, CHANNEL_OPTIONS, PEER_METHOD_PATH, PeerLane, target } from './grpc-peer-lane.js'
 import { createPeerMessageCodec } from './peer-codec.js'
+import { messageCodec } from './protobuf.js'
 
+const IDENTIFY_METHOD_PATH = '/kogge.peer.v1.Peer/Identify'
 const LANES: readonly Lane[] = ['heartbeat', 'raft', 'controller']
 
 export interface GrpcPeersOptions {
@@ -49,6 +51,7 @@ export function createGrpcPeers(options: GrpcPeersOptions): GrpcPeers {
 
 class Peers implements GrpcPeers {
   private readonly codec = createPeerMessageCodec()
+  private readonly identityCodec = messageCodec<{ nodeId: NodeId }>('kogge.peer.v1.IdentifyReply')
   private readonly peers = new Map<NodeId, Peer>()
   private droppedBefore = 0
   private isClosed = false
@@ -113,6 +116,22 @@ class Peers implements GrpcPeers {
     )
   }
 
+  identify(address: Address, timeoutMs: number, done: (nodeId: NodeId | undefined) => void): void {
+    const client = new grpc.Client(target(address), grpc.credentials.createInsecure(), CHANNEL_OPTIONS)
+    const deadline = Date.now() + timeoutMs
+    client.makeUnaryRequest(
+      IDENTIFY_METHOD_PATH,
+      () => Buffer.alloc(0),
+      (bytes) => this.identityCodec.decode(bytes),
+      {},
+      { deadline },
+      (_error, reply) => {
+        client.close()
+        if (!this.isClosed) done(reply?.nodeId)
+      },
+    )
+  }
+
   droppedMessages(): number {
     let dropped = this.droppedBefore
     for (const peer of this.peers.values()) for (const lane of peer.outgoing.values()) dropped += lane.dropped
@@ -142,8 +161,23 @@ class Peers implements GrpcPeers {
           responseSerialize: serialize,
           responseDeserialize: deserialize,
         },
+        identify: {
+          path: IDENTIFY_METHOD_PATH,
+          requestStream: false,
+          responseStream: false,
+          requestSerialize: serialize,
+          requestDeserialize: deserialize,
+          responseSerialize: serialize,
+          responseDeserialize: deserialize,
+        },
       },
-      { connect: (call: IncomingCall) => this.accept(call) },
+      {
+        connect: (call: IncomingCall) => this.accept(call),
+        identify: (
+          _call: grpc.ServerUnaryCall<Uint8Array, Uint8Array>,
+          done: grpc.sendUnaryData<Uint8Array>,
+        ) => done(null, this.identityCodec.encode({ nodeId: this.options.nodeId })),
+      },
     )
   }
 
@@ -231,6 +265,8 @@ class Peers implements GrpcPeers {
       call.end()
     })
     call.sendMetadata(new grpc.Metadata())
+    // It has just come (again), so our own dial need not wait.
+    if (lane === 'heartbeat') peer.outgoing.get('heartbeat')?.redial()
     // Not from within this call: gRPC would turn an exception into a status, and an assertion must stop the broker.
     process.nextTick(() => {
       if (peer.incoming.get(lane) === call) this.onStanding(peer)

@@ -1,12 +1,6 @@
-import type { LogIndex, NodeId, Term, Uuid } from '../lib/ids.js'
+import type { LogIndex, NodeId, Term } from '../lib/ids.js'
 import { randomUuid } from '../lib/prng.js'
 import { LogManager, type LogManagerConfig } from '../log/log-manager.js'
-import {
-  checkMetaProperties,
-  type MetaProperties,
-  readMetaProperties,
-  writeMetaProperties,
-} from '../log/meta-properties.js'
 import { ConfigView } from '../metadata/configs.js'
 import { unsupportedFeature } from '../metadata/features.js'
 import type { MetadataRecord } from '../metadata/records.js'
@@ -15,7 +9,7 @@ import type { Compression } from '../ports/compression.js'
 import type { Disk } from '../ports/disk.js'
 import type { Logger } from '../ports/logger.js'
 import type { Dialer, Listener } from '../ports/network.js'
-import { type OrderedStore, StoreError } from '../ports/ordered-store.js'
+import type { OrderedStore } from '../ports/ordered-store.js'
 import type { PeerHandler, PeerTransport } from '../ports/peers.js'
 import type { Random } from '../ports/random.js'
 import type { RecordCodec } from '../ports/record-codec.js'
@@ -25,7 +19,8 @@ import { BrokerLifecycle } from './lifecycle.js'
 import { BrokerMetadataCache } from './metadata-cache.js'
 import { RequestDispatcher } from './network/dispatcher.js'
 import { KafkaServer } from './network/kafka-server.js'
-import type { NodeConfig } from './node-config.js'
+import { configuredBrokers, type NodeConfig, rolesOf } from './node-config.js'
+import { NodeStorage, RAFT_DIRECTORY } from './node-storage.js'
 import { logConfigOf } from './partitions/log-config.js'
 import { PartitionManager } from './partitions/partition-manager.js'
 import type { PeerMessage } from './peer-message.js'
@@ -63,10 +58,15 @@ export type CommittedEntry =
   | { type: 'noOp'; index: LogIndex; term: Term }
   | { type: 'configuration'; index: LogIndex; term: Term; voters: readonly Voter[] }
 
-export type BrokerState = 'starting' | 'recovering' | 'fenced' | 'running' | 'controlledShutdown' | 'stopped'
-
-/** Where the Raft log and the vote slots lie, below the data directory. */
-export const RAFT_DIRECTORY = 'raft'
+/** none: a dedicated controller. */
+export type BrokerState =
+  | 'none'
+  | 'starting'
+  | 'recovering'
+  | 'fenced'
+  | 'running'
+  | 'controlledShutdown'
+  | 'stopped'
 
 /**
  * One node: the quorum reactor and the broker reactor, joined to their ports. The same class runs over sockets and
@@ -81,13 +81,12 @@ export class KoggeNode {
   private readonly logs: LogManager
   private readonly partitions: PartitionManager
   private readonly groups: GroupCoordinatorRuntime
-  private meta: MetaProperties
+  private readonly storage: NodeStorage
   private quorumReactor: QuorumControl | null = null
   private lifecycle: BrokerLifecycle | null = null
-  private store: OrderedStore | null = null
   private logsReady = false
   private serverOpen = false
-  private brokerState: BrokerState = 'starting'
+  private brokerState: BrokerState
 
   /**
    * @param onFatal called once where the node cannot go on: a failed sync, a damaged disk. The process must stop.
@@ -98,14 +97,15 @@ export class KoggeNode {
     private readonly ports: NodePorts,
     private readonly onFatal: (error: Error) => void,
   ) {
-    this.meta = this.loadMeta()
+    this.brokerState = rolesOf(config).broker ? 'starting' : 'none'
+    this.storage = new NodeStorage(config, ports, (error) => this.fail(error))
     const { clock, random, logger, compression, dialer } = ports
     this.postMortems = new PostMortems(clock, POST_MORTEMS, (peer) => this.quorumReactor?.lastHeardMs(peer))
     this.cache = new BrokerMetadataCache(clock, (record, image) => this.postMortems.onRecord(record, image))
     const configs = new ConfigView({
       nodeId: config.nodeId,
       properties: config.properties,
-      configuredBrokers: config.voters.length,
+      configuredBrokers: configuredBrokers(config).length,
       image: () => this.cache.image,
     })
     this.logs = this.makeLogManager(logManagerConfigOf(configs))
@@ -131,7 +131,7 @@ export class KoggeNode {
     this.groups = new GroupCoordinatorRuntime({ ...late, partitions: this.partitions })
     this.services = { ...late, partitions: this.partitions, groups: this.groups }
     this.cache.onChange((change) => this.onMetadata(change))
-    this.groups.start()
+    if (this.isBroker) this.groups.start()
     this.server = new KafkaServer({
       listeners: config.listeners,
       interBrokerListenerName: config.interBrokerListenerName,
@@ -141,6 +141,11 @@ export class KoggeNode {
       dispatcher: new RequestDispatcher(allHandlers(this.services), logger.child({ component: 'requests' })),
       limits: limitsOf(configs),
     })
+  }
+
+  /** Else a dedicated controller: no data plane, no listener for clients. */
+  private get isBroker(): boolean {
+    return rolesOf(this.config).broker
   }
 
   get state(): BrokerState {
@@ -159,6 +164,7 @@ export class KoggeNode {
 
   /** Binds, loads and joins. `started` comes when the ports are bound and the local state is read; serving comes later. */
   start(started: (error: Error | null) => void): void {
+    if (!this.isBroker) return this.openRaftStore(started)
     this.server.bind((error) => {
       if (error !== null) started(error)
       else this.openRaftStore(started)
@@ -182,15 +188,21 @@ export class KoggeNode {
     const deadline = clock.after(timeoutMs, () => finish('stopped before everything was handed over'))
     const handOver = (next: () => void): void =>
       this.lifecycle === null ? next() : this.lifecycle.shutDown(timeoutMs * HAND_OVER_SHARE, next)
-    handOver(() => {
-      this.quorumReactor?.prepareStop(() => {
-        this.partitions.prepareShutdown()
-        this.groups.stop()
-        this.partitions.close(() =>
-          this.logs.close((error) => finish(error === null ? 'stopped' : `stopped: ${error.message}`)),
-        )
-      })
-    })
+    handOver(() => this.leaveQuorum(() => this.closeLogs(finish)))
+  }
+
+  private leaveQuorum(next: () => void): void {
+    if (this.quorumReactor === null) next()
+    else this.quorumReactor.prepareStop(next)
+  }
+
+  private closeLogs(finish: (how: string) => void): void {
+    if (!this.isBroker) return finish('stopped')
+    this.partitions.prepareShutdown()
+    this.groups.stop()
+    this.partitions.close(() =>
+      this.logs.close((error) => finish(error === null ? 'stopped' : `stopped: ${error.message}`)),
+    )
   }
 
   /** Ends at once, as a crash would, but for sockets and files. */
@@ -199,28 +211,7 @@ export class KoggeNode {
     this.lifecycle?.stop()
     this.server.close()
     this.quorumReactor?.close()
-    this.store?.close(() => {})
-  }
-
-  private loadMeta(): MetaProperties {
-    const { disk, random } = this.ports
-    const found = readMetaProperties(disk)
-    if (found !== null) {
-      checkMetaProperties(found, { nodeId: this.config.nodeId })
-      return found
-    }
-    const fresh: MetaProperties = {
-      nodeId: this.config.nodeId,
-      clusterId: undefined,
-      directoryId: randomUuid(random),
-    }
-    writeMetaProperties(disk, fresh)
-    return fresh
-  }
-
-  private updateMeta(change: Partial<MetaProperties>): void {
-    this.meta = { ...this.meta, ...change }
-    writeMetaProperties(this.ports.disk, this.meta)
+    this.storage.close()
   }
 
   private makeLogManager(config: LogManagerConfig): LogManager {
@@ -237,26 +228,25 @@ export class KoggeNode {
   }
 
   private openRaftStore(started: (error: Error | null) => void): void {
-    const { disk } = this.ports
-    disk.mkdir(RAFT_DIRECTORY)
-    // A store that is missing although this node belongs to a cluster must not come back empty under its old identity.
-    const createIfMissing = this.meta.clusterId === undefined
-    this.ports.openStore(RAFT_DIRECTORY, { createIfMissing }, (error, store) => {
+    this.storage.open((error, store) => {
       if (store !== null) this.startQuorum(store, started)
-      else if (error instanceof StoreError && error.isDamaged) {
-        this.quarantineRaftLog(error.message, (fresh) => this.startQuorum(fresh.store, started))
-      } else started(error)
+      else started(error)
     })
   }
 
   private startQuorum(store: OrderedStore, started: (error: Error | null) => void): void {
     const { ports, config } = this
-    this.store = store
+    const { controlListener } = config
     this.quorumReactor = new QuorumReactor({
       nodeId: config.nodeId,
-      directoryId: this.meta.directoryId,
-      clusterId: this.meta.clusterId,
+      directoryId: this.storage.meta.directoryId,
+      clusterId: this.storage.meta.clusterId,
       voters: config.voters,
+      bootstrapServers: config.bootstrapServers ?? [],
+      address: { host: controlListener.advertisedHost, port: controlListener.advertisedPort },
+      isController: rolesOf(config).controller,
+      autoJoin: this.services.configs.bool('controller.quorum.auto.join.enable'),
+      configuredBrokers: configuredBrokers(config),
       properties: config.properties,
       clock: ports.clock,
       random: ports.random,
@@ -266,12 +256,12 @@ export class KoggeNode {
       directory: RAFT_DIRECTORY,
       codec: ports.recordCodec,
       openPeers: (handler) => ports.openPeers(handler),
-      quarantine: (reason, done) => this.quarantineRaftLog(reason, done),
+      quarantine: (reason, done) => this.storage.quarantine(reason, done),
       fatal: (error) => this.fail(error),
       settings: { ...quorumSettingsOf(this.services.configs), ...config.quorumSettings },
     })
     this.quorumReactor.events.subscribe((event) => this.postMortems.onQuorumEvent(event))
-    this.lifecycle = this.makeLifecycle()
+    if (this.isBroker) this.lifecycle = this.makeLifecycle()
     this.quorumReactor.start(
       {
         onSnapshot: (records, index) => {
@@ -288,7 +278,7 @@ export class KoggeNode {
         onPeerLost: (peer) => this.cache.suspect(peer),
       },
       () => {
-        this.openLogs()
+        if (this.isBroker) this.openLogs()
         started(null)
       },
     )
@@ -306,7 +296,7 @@ export class KoggeNode {
     return new BrokerLifecycle({
       nodeId: config.nodeId,
       incarnationId: randomUuid(ports.random),
-      directoryIds: () => [this.meta.directoryId],
+      directoryIds: () => [this.storage.meta.directoryId],
       endpoints: config.listeners.map(endpoint),
       controlEndpoint: endpoint(config.controlListener),
       rack: config.rack,
@@ -321,30 +311,6 @@ export class KoggeNode {
       ownImage: () => this.cache.image.brokers.get(config.nodeId),
       quarantined: () => this.partitions.quarantined(),
     })
-  }
-
-  /** A damaged Raft log is moved aside, never repaired: this node comes back under a new directory id, as a non-voter. */
-  private quarantineRaftLog(
-    reason: string,
-    done: (fresh: { store: OrderedStore; directoryId: Uuid }) => void,
-  ): void {
-    const { disk, logger, random } = this.ports
-    logger.error({ component: 'quorum' }, `the Raft log is quarantined: ${reason}`)
-    const reopen = (): void => {
-      // The new identity first: whatever is found here after a crash in between is nobody's vote.
-      this.updateMeta({ directoryId: randomUuid(random) })
-      const aside = `${RAFT_DIRECTORY}-quarantined-${this.ports.clock.wallMs()}`
-      disk.rename(RAFT_DIRECTORY, aside)
-      disk.mkdir(RAFT_DIRECTORY)
-      disk.syncNow([{ directory: '' }])
-      this.ports.openStore(RAFT_DIRECTORY, { createIfMissing: true }, (error, store) => {
-        if (store === null) return this.fail(error ?? new Error('the Raft store cannot be opened'))
-        this.store = store
-        done({ store, directoryId: this.meta.directoryId })
-      })
-    }
-    if (this.store === null) reopen()
-    else this.store.close(reopen)
   }
 
   private openLogs(): void {
@@ -365,8 +331,8 @@ export class KoggeNode {
   private onMetadata(change: MetadataChange): void {
     const unsupported = unsupportedFeature(this.cache.image)
     if (unsupported !== undefined) return this.fail(new Error(unsupported))
-    if (this.meta.clusterId === undefined && this.cache.image.clusterId !== '') {
-      this.updateMeta({ clusterId: this.cache.image.clusterId })
+    if (this.storage.meta.clusterId === undefined && this.cache.image.clusterId !== '') {
+      this.storage.update({ clusterId: this.cache.image.clusterId })
     }
     if (!this.logsReady) return
     this.partitions.onMetadata(change)

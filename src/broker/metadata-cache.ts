@@ -94,6 +94,7 @@ export class BrokerMetadataCache implements MetadataCache {
     const image = MutableImage.replay(records)
     this.mutable.image = image
     this.mutable.appliedIndex = index
+    this.noteFencings(former, image)
     const topicsDeleted = new Map<Uuid, string>()
     for (const topic of former.topicsById.values()) {
       if (!image.topicsById.has(topic.id)) topicsDeleted.set(topic.id, topic.name)
@@ -138,6 +139,17 @@ export class BrokerMetadataCache implements MetadataCache {
       this.wake()
     })
     this.suspicions.set(node, { since: this.clock.monotonicMs(), brokerEpoch: broker.epoch, timer })
+  }
+
+  /** A snapshot tells of no moment: what it shows fenced was, as far as this node saw it, just now. */
+  private noteFencings(former: MetadataImage, image: MetadataImage): void {
+    for (const node of [...this.fencedAtMs.keys()]) {
+      if (image.brokers.get(node)?.fenced !== true) this.fencedAtMs.delete(node)
+    }
+    for (const broker of image.brokers.values()) {
+      if (broker.fenced && former.brokers.get(broker.id)?.fenced === false)
+        this.fencedAtMs.set(broker.id, this.clock.monotonicMs())
+    }
   }
 
   /** Before `record` is applied. A registration begins fenced, also that of a broker which served until then. */

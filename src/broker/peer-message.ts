@@ -1,4 +1,4 @@
-import type { Uuid } from '../lib/ids.js'
+import type { NodeId, Uuid } from '../lib/ids.js'
 import type { CommandContext, ControllerCommand, ControllerReply } from '../metadata/commands.js'
 import type { Configuration, RaftMessage, Voter } from '../raft/types.js'
 
@@ -9,8 +9,28 @@ import type { Configuration, RaftMessage, Voter } from '../raft/types.js'
 export type PeerMessage =
   | { type: 'raft'; message: RaftMessage }
   | FoundingMessage
-  | { type: 'command'; requestId: number; command: ControllerCommand; context: CommandContext }
+  /** `timeoutMs`: how long the sender will still wait; nobody works for an answer that comes later. */
+  | {
+      type: 'command'
+      requestId: number
+      command: ControllerCommand
+      context: CommandContext
+      timeoutMs: number
+    }
   | { type: 'commandReply'; requestId: number; reply: ControllerReply }
+  /**
+   * Who is not among the receiver's configured voters names itself, so that the receiver dials back: a leader
+   * replicates to it then. `host` and `port`: its control listener.
+   */
+  | { type: 'introduction'; self: Voter; host: string; port: number }
+  /** The answer to it, and again when they change: where the sender reaches the voters. */
+  | { type: 'voterAddresses'; voters: PeerAddress[] }
+
+export interface PeerAddress {
+  nodeId: NodeId
+  host: string
+  port: number
+}
 
 /**
  * First boot without a format step. A node founds only when every configured voter says `empty` and names the very

@@ -19,9 +19,15 @@ export type ControllerCommand =
   | AllocateProducerIds
   | UnregisterBroker
   | DescribeQuorum
+  | AddVoter
+  | RemoveVoter
+  | PromoteVoter
 
-/** What the controller itself decides; the quorum answers for itself. */
-export type DecidedCommand = Exclude<ControllerCommand, DescribeQuorum>
+/** What the quorum answers for itself; not the controller's to decide. */
+export type QuorumCommand = DescribeQuorum | AddVoter | RemoveVoter | PromoteVoter
+
+/** What the controller itself decides. */
+export type DecidedCommand = Exclude<ControllerCommand, QuorumCommand>
 
 export type ControllerReply =
   /** For any command: the controller could not take it. NOT_CONTROLLER (41) and REQUEST_TIMED_OUT (7) may be tried again. */
@@ -50,6 +56,9 @@ export type ControllerReply =
     }
   | { type: 'unregisterBroker'; errorCode: number; errorMessage: string }
   | DescribeQuorumReply
+  | { type: 'addVoter'; errorCode: number; errorMessage: string }
+  | { type: 'removeVoter'; errorCode: number; errorMessage: string }
+  | { type: 'promoteVoter'; errorCode: number; errorMessage: string }
 
 /** Who asked, carried with every request and every forwarded command. */
 export interface CommandContext {
@@ -262,4 +271,31 @@ export interface QuorumReplica {
   logEndOffset: number
   lastFetchTimestampMs: number
   lastCaughtUpTimestampMs: number
+}
+
+/**
+ * KIP-853. The node is replicated to, and becomes a voter once it has caught up; done when that has committed, or
+ * `failed` when the caller's time is over. DUPLICATE_VOTER, INVALID_VOTER_KEY (it answers from another directory),
+ * REQUEST_TIMED_OUT (it lags or does not answer; again later) …
+ */
+export interface AddVoter {
+  type: 'addVoter'
+  nodeId: NodeId
+  directoryId: Uuid
+  /** Its control listener, where it has not introduced itself: only the node's own word beats this. */
+  host?: string
+  port?: number
+}
+
+/** KIP-853. VOTER_NOT_FOUND where no voter has this id and directory. The leader itself may go: it leads until then. */
+export interface RemoveVoter {
+  type: 'removeVoter'
+  nodeId: NodeId
+  directoryId: Uuid
+}
+
+/** `addVoter` for a node that follows already, under the directory that it answers from. */
+export interface PromoteVoter {
+  type: 'promoteVoter'
+  nodeId: NodeId
 }

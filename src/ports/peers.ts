@@ -15,6 +15,8 @@ export interface PeerTransport<M> {
   send(to: NodeId, lane: Lane, message: M): void
   /** Dials the peer's port afresh, past every pool and back-off. */
   probe(to: NodeId, timeoutMs: number, done: (result: 'open' | 'refused' | 'timeout') => void): void
+  /** Asks who is at an address; undefined: nobody answered in time, or not as a peer does. */
+  identify(address: Address, timeoutMs: number, done: (nodeId: NodeId | undefined) => void): void
   close(): void
 }
 

@@ -46,6 +46,7 @@ const status = {
       },
     ],
     hasQuorum: true,
+    addresses: [{ nodeId: 1, host: '127.0.0.1', port: 9093 }],
   },
   broker: { state: 'running' as const, brokerEpoch: 2, appliedIndex: 9 },
 }

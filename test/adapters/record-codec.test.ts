@@ -176,6 +176,9 @@ const commands: Examples<ControllerCommand> = {
   allocateProducerIds: { type: 'allocateProducerIds', brokerId: 1, brokerEpoch: 4 },
   unregisterBroker: { type: 'unregisterBroker', brokerId: 1 },
   describeQuorum: { type: 'describeQuorum' },
+  addVoter: { type: 'addVoter', nodeId: 4, directoryId: ID, host: 'h', port: 9093 },
+  removeVoter: { type: 'removeVoter', nodeId: 4, directoryId: ID },
+  promoteVoter: { type: 'promoteVoter', nodeId: 4 },
 }
 
 const error = { errorCode: 41, errorMessage: 'not the controller' }
@@ -242,6 +245,9 @@ const replies: Examples<ControllerReply> = {
     ],
     observers: [],
   },
+  addVoter: { type: 'addVoter', ...error },
+  removeVoter: { type: 'removeVoter', ...error },
+  promoteVoter: { type: 'promoteVoter', ...error },
 }
 
 const entries: Examples<Entry> = {
@@ -314,8 +320,10 @@ const peerMessages: Examples<PeerMessage> = {
     configuration: { voters },
     directoryIdOfReceiver: ID2,
   },
-  command: { type: 'command', requestId: 12, command: commands.createTopics, context },
+  command: { type: 'command', requestId: 12, command: commands.createTopics, context, timeoutMs: 300 },
   commandReply: { type: 'commandReply', requestId: 12, reply: replies.createTopics },
+  introduction: { type: 'introduction', self: voter, host: 'h', port: 9093 },
+  voterAddresses: { type: 'voterAddresses', voters: [{ nodeId: 1, host: 'h', port: 9093 }] },
 }
 
 const unions: [string, Record<string, object>][] = [

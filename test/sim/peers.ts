@@ -114,6 +114,19 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     this.handshake(to, (answer) => settle(answer === null ? 'refused' : 'open'))
   }
 
+  identify(address: Address, timeoutMs: number, done: (nodeId: NodeId | undefined) => void): void {
+    let settled = false
+    const settle = (nodeId: NodeId | undefined): void => {
+      if (settled) return
+      settled = true
+      timer.cancel()
+      done(nodeId)
+    }
+    const timer = this.process.schedule(timeoutMs, () => settle(undefined))
+    const peer = [...this.hub.nodes.values()].find(({ host }) => host === address.host)
+    if (peer !== undefined) this.handshake(peer.nodeId, (answer) => settle(answer?.nodeId))
+  }
+
   close(): void {
     if (this.isClosed) return
     this.isClosed = true

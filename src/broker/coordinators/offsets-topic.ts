@@ -1,9 +1,11 @@
 import type { TopicImage } from '../../metadata/image.js'
 import { ErrorCode, errorName } from '../../wire/errors.js'
+import { configuredBrokers } from '../node-config.js'
 import type { CoordinatorServices } from './services.js'
 
 export const OFFSETS_TOPIC = '__consumer_offsets'
 
+const REPLICATION_FACTOR = 'offsets.topic.replication.factor'
 const CREATE_TIMEOUT_MS = 30_000
 /** After a refusal (brokers that are not there yet): clients ask far more often. */
 const CREATE_RETRY_MS = 250
@@ -71,7 +73,10 @@ export class OffsetsTopic {
   /** As configured, or as many as the cluster has or is meant to have. */
   private replicationFactor(): number {
     const { configs, config, metadata } = this.services
-    const brokers = Math.max(config.voters.length, metadata.image.brokers.size)
-    return Math.min(configs.int('offsets.topic.replication.factor'), brokers)
+    const configured = configuredBrokers(config).length
+    // Nobody knows how many brokers are to come: only the owner can.
+    if (configured === 0 && config.properties.has(REPLICATION_FACTOR)) return configs.int(REPLICATION_FACTOR)
+    const brokers = Math.max(configured, metadata.image.brokers.size)
+    return Math.min(configs.int(REPLICATION_FACTOR), brokers)
   }
 }

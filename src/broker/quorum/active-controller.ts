@@ -9,6 +9,9 @@ import { failed } from './command-errors.js'
 import type { RaftDriver } from './raft-driver.js'
 import type { StateMachine } from './state-machine.js'
 
+/** After a stall, for what the sockets hold. */
+const DRAIN_MS = 10
+
 interface WaitingReply {
   /** Everything that the decision read or wrote lies at or below. */
   index: LogIndex
@@ -116,6 +119,7 @@ export class ActiveController {
   }
 
   private tick(nowMs: number): void {
+    if (!this.canPropose) return
     for (const brokerId of [...this.deadBrokers]) {
       this.deadBrokers.delete(brokerId)
       this.brokerDead(brokerId)
@@ -127,11 +131,15 @@ export class ActiveController {
     this.timer?.cancel()
     const dueMs = this.clock.monotonicMs() + this.tickMs
     this.timer = this.clock.after(this.tickMs, () => {
-      const nowMs = this.clock.monotonicMs()
-      this.scheduleTick()
       // A late tick met a stalled loop: heartbeats that wait in the sockets count before anyone is judged.
-      const isLate = nowMs > dueMs + this.tickMs
-      if (!isLate && this.canPropose) this.tick(nowMs)
+      if (this.clock.monotonicMs() > dueMs + this.tickMs)
+        this.timer = this.clock.after(DRAIN_MS, () => this.onTick())
+      else this.onTick()
     })
+  }
+
+  private onTick(): void {
+    this.scheduleTick()
+    this.tick(this.clock.monotonicMs())
   }
 }

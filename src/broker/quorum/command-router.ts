@@ -3,6 +3,7 @@ import type { CommandContext, ControllerCommand, ControllerReply } from '../../m
 import type { Clock, Timer } from '../../ports/clock.js'
 import type { PeerMessage } from '../peer-message.js'
 import { failed } from './command-errors.js'
+import { CommandQueue, commandBytes, isBrokersOwn, type QueueLimits } from './command-queue.js'
 
 /** What the router asks of the rest of the reactor. */
 export interface RouterEnvironment {
@@ -10,13 +11,19 @@ export interface RouterEnvironment {
   nodeId: NodeId
   /** Drawn at each start: a reply to the process before this one must answer no command of this one. */
   firstRequestId: number
-  maxPending: number
+  limits: QueueLimits
   /** The Raft leader as far as this node knows. */
   leader(): NodeId | undefined
   isConnected(peer: NodeId): boolean
   /** This node is the active controller and its log has room. */
   canDecide(): boolean
-  decide(command: ControllerCommand, context: CommandContext, done: (reply: ControllerReply) => void): void
+  /** `timeoutMs`: what whoever asked still waits. */
+  decide(
+    command: ControllerCommand,
+    context: CommandContext,
+    timeoutMs: number,
+    done: (reply: ControllerReply) => void,
+  ): void
   send(to: NodeId, message: PeerMessage): void
 }
 
@@ -26,14 +33,16 @@ interface Item {
   /** The broker of another node; undefined: this node's own. */
   origin: NodeId | undefined
   done: (reply: ControllerReply) => void
-  timer: Timer | undefined
+  bytes: number
+  deadlineMs: number
+  timer: Timer
   settled: boolean
   /** Where it was sent; its outcome is unknown from then on. */
   sentTo: NodeId | undefined
 }
 
-/** A command of another node waits here no longer than this for a controller to become active. */
-const REMOTE_HOLD_MS = 5000
+/** A command of another node waits here no longer than its sender, and no longer than this. */
+const MAX_REMOTE_HOLD_MS = 30_000
 
 /**
  * Brings each command to the active controller, wherever it is: decided here, sent to the leader once, or held while
@@ -42,12 +51,13 @@ const REMOTE_HOLD_MS = 5000
 export class CommandRouter {
   private held: Item[] = []
   private readonly sent = new Map<number, Item>()
-  private pending = 0
+  private readonly queue: CommandQueue
   private nextRequestId: number
   private closed = false
 
   constructor(private readonly environment: RouterEnvironment) {
     this.nextRequestId = environment.firstRequestId
+    this.queue = new CommandQueue(environment.limits)
   }
 
   /** `done` is an input of its own, never called from within. */
@@ -63,8 +73,8 @@ export class CommandRouter {
 
   /** Another node takes this one for the active controller. */
   onCommand(from: NodeId, message: Extract<PeerMessage, { type: 'command' }>): void {
-    const { requestId, command, context } = message
-    this.add(command, context, from, REMOTE_HOLD_MS, (reply) => {
+    const { requestId, command, context, timeoutMs } = message
+    this.add(command, context, from, Math.min(timeoutMs, MAX_REMOTE_HOLD_MS), (reply) => {
       this.environment.send(from, { type: 'commandReply', requestId, reply })
     })
   }
@@ -118,13 +128,25 @@ export class CommandRouter {
       done(failed('notController', 'this node is stopping'))
       return
     }
-    if (this.pending >= this.environment.maxPending) {
-      done(failed('timedOut', `${this.pending} commands wait for the controller already; try again later`))
+    const bytes = commandBytes(command)
+    if (!this.queue.add(bytes, isBrokersOwn(context))) {
+      done(failed('busy', `${this.queue} wait for the controller at node ${this.environment.nodeId} already`))
       return
     }
-    this.pending++
-    const item: Item = { command, context, origin, done, timer: undefined, settled: false, sentTo: undefined }
-    item.timer = this.environment.clock.after(timeoutMs, () => this.onTimeout(item, timeoutMs))
+    const { clock } = this.environment
+    const deadlineMs = clock.monotonicMs() + timeoutMs
+    const timer = clock.after(timeoutMs, () => this.onTimeout(item, timeoutMs))
+    const item: Item = {
+      command,
+      context,
+      origin,
+      done,
+      bytes,
+      deadlineMs,
+      timer,
+      settled: false,
+      sentTo: undefined,
+    }
     this.route(item)
   }
 
@@ -133,7 +155,9 @@ export class CommandRouter {
     const leader = environment.leader()
     if (leader === environment.nodeId) {
       if (environment.canDecide()) {
-        environment.decide(item.command, item.context, (reply) => this.settle(item, reply))
+        environment.decide(item.command, item.context, this.timeLeftMs(item), (reply) =>
+          this.settle(item, reply),
+        )
       } else this.held.push(item)
       return
     }
@@ -149,7 +173,18 @@ export class CommandRouter {
     item.sentTo = leader
     this.sent.set(requestId, item)
     const { command, context } = item
-    environment.send(leader, { type: 'command', requestId, command, context })
+    environment.send(leader, {
+      type: 'command',
+      requestId,
+      command,
+      context,
+      timeoutMs: this.timeLeftMs(item),
+    })
+  }
+
+  /** Whole milliseconds, at least one. */
+  private timeLeftMs(item: Item): number {
+    return Math.max(1, Math.ceil(item.deadlineMs - this.environment.clock.monotonicMs()))
   }
 
   private onTimeout(item: Item, timeoutMs: number): void {
@@ -163,8 +198,8 @@ export class CommandRouter {
   private settle(item: Item, reply: ControllerReply): void {
     if (item.settled) return
     item.settled = true
-    item.timer?.cancel()
-    this.pending--
+    item.timer.cancel()
+    this.queue.remove(item.bytes)
     item.done(reply)
   }
 }

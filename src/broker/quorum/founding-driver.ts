@@ -4,22 +4,27 @@ import { Founding, type FoundingOutcome } from '../../raft/founding.js'
 import type { Voter } from '../../raft/types.js'
 import type { FoundingMessage } from '../peer-message.js'
 
+export interface FoundingDriverOptions {
+  readonly self: Voter
+  /** The configured voters: all of them found, or none. */
+  readonly founders: readonly NodeId[]
+  readonly isEmpty: boolean
+  readonly clock: Clock
+  readonly intervalMs: number
+  /** Everyone to announce to: the founders, and whoever else may know of a cluster. */
+  peers(): readonly NodeId[]
+  send(to: NodeId, message: FoundingMessage): void
+  onOutcome(outcome: FoundingOutcome): void
+}
+
 /** Announces a directory without a Raft log until a cluster is founded or found. */
 export class FoundingDriver {
   private readonly founding: Founding
   private timer: Timer | undefined
   private ended = false
 
-  constructor(
-    private readonly self: Voter,
-    private readonly voterIds: readonly NodeId[],
-    isEmpty: boolean,
-    private readonly clock: Clock,
-    private readonly intervalMs: number,
-    private readonly send: (to: NodeId, message: FoundingMessage) => void,
-    private readonly onOutcome: (outcome: FoundingOutcome) => void,
-  ) {
-    this.founding = new Founding(self, voterIds, isEmpty)
+  constructor(private readonly options: FoundingDriverOptions) {
+    this.founding = new Founding(options.self, options.founders, options.isEmpty)
   }
 
   start(): void {
@@ -45,7 +50,7 @@ export class FoundingDriver {
 
   /** A connection stands: what was said before was lost. */
   onConnected(peer: NodeId): void {
-    if (!this.ended && this.voterIds.includes(peer)) this.tell(peer)
+    if (!this.ended && this.options.peers().includes(peer)) this.tell(peer)
   }
 
   close(): void {
@@ -56,22 +61,23 @@ export class FoundingDriver {
   private settle(outcome: FoundingOutcome | undefined): boolean {
     if (outcome === undefined || this.ended) return this.ended
     this.close()
-    this.onOutcome(outcome)
+    this.options.onOutcome(outcome)
     return true
   }
 
   private announce(): void {
     this.broadcast()
-    this.timer = this.clock.after(this.intervalMs, () => {
+    this.timer = this.options.clock.after(this.options.intervalMs, () => {
       if (!this.ended) this.announce()
     })
   }
 
   private broadcast(): void {
-    for (const peer of this.voterIds) if (peer !== this.self.nodeId) this.tell(peer)
+    for (const peer of this.options.peers()) if (peer !== this.options.self.nodeId) this.tell(peer)
   }
 
   private tell(peer: NodeId): void {
-    this.send(peer, { type: 'foundingEmpty', self: this.self, view: this.founding.view() })
+    const { self } = this.options
+    this.options.send(peer, { type: 'foundingEmpty', self, view: this.founding.view() })
   }
 }

@@ -2,6 +2,7 @@ import type { LogIndex, NodeId, Term } from '../../lib/ids.js'
 import type { CommandContext, ControllerCommand, ControllerReply } from '../../metadata/commands.js'
 import type { MetadataRecord } from '../../metadata/records.js'
 import type { Voter } from '../../raft/types.js'
+import type { PeerAddress } from '../peer-message.js'
 
 /** What the broker reactor may ask of its node's quorum reactor. Plain data both ways, so that a thread may lie between. */
 export interface QuorumHandle {
@@ -47,6 +48,20 @@ export interface QuorumStatus {
   progress: PeerProgress[]
   /** A leader heard a majority within the election time-out; a follower knows a live leader. */
   hasQuorum: boolean
+  /** How late the heartbeats of this leader left, since it was elected; undefined: it does not lead. */
+  heartbeatJitter?: JitterStatus
+  /** Where this node's peers are reached, itself included. */
+  addresses: PeerAddress[]
+  /** A controller without a vote: why, and what to do about it. */
+  advice?: string
+}
+
+/** Milliseconds between the planned and the actual moment. */
+export interface JitterStatus {
+  count: number
+  p50Ms: number
+  p99Ms: number
+  maxMs: number
 }
 
 export interface PeerProgress {

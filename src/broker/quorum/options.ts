@@ -3,6 +3,7 @@ import type { MetadataRecord } from '../../metadata/records.js'
 import type { Clock } from '../../ports/clock.js'
 import type { Disk } from '../../ports/disk.js'
 import type { Logger } from '../../ports/logger.js'
+import type { Address } from '../../ports/network.js'
 import type { OrderedStore } from '../../ports/ordered-store.js'
 import type { PeerHandler, PeerTransport } from '../../ports/peers.js'
 import type { Random } from '../../ports/random.js'
@@ -10,7 +11,7 @@ import type { RecordCodec } from '../../ports/record-codec.js'
 import type { RaftLimits, RaftTiming } from '../../raft/api.js'
 import type { RaftNode } from '../../raft/raft.js'
 import type { Configuration } from '../../raft/types.js'
-import type { PeerMessage } from '../peer-message.js'
+import type { PeerAddress, PeerMessage } from '../peer-message.js'
 import type { EventRing } from './events.js'
 import type { QuorumHandle, QuorumListener } from './handle.js'
 
@@ -20,8 +21,18 @@ export interface QuorumReactorOptions {
   readonly directoryId: Uuid
   /** Of the cluster that this directory belongs to; undefined before the first. */
   readonly clusterId: string | undefined
-  /** `controller.quorum.voters`, this node among them. */
-  readonly voters: readonly { readonly nodeId: NodeId; readonly host: string; readonly port: number }[]
+  /** `controller.quorum.voters`: who founds the cluster. Empty where this node joins one that exists. */
+  readonly voters: readonly PeerAddress[]
+  /** `controller.quorum.bootstrap.servers`: controllers of the cluster to be joined. */
+  readonly bootstrapServers: readonly Address[]
+  /** Of this node's control listener, as the others reach it. */
+  readonly address: Address
+  /** `process.roles` names controller: it may become a voter, and others may follow through it. */
+  readonly isController: boolean
+  /** `controller.quorum.auto.join.enable`. */
+  readonly autoJoin: boolean
+  /** The brokers that the configuration names: how many the cluster is meant to have at least. */
+  readonly configuredBrokers: readonly NodeId[]
   /** Static configuration, Kafka's keys: the controller's defaults. */
   readonly properties: ReadonlyMap<string, string>
   readonly clock: Clock
@@ -62,11 +73,20 @@ export interface QuorumSettings {
   foundingIntervalMs: number
   /** Commands waiting for a leader, for a commit or for a remote controller's reply. */
   maxPendingCommands: number
+  maxPendingCommandBytes: number
   /** How often the controller looks at its sessions. */
   controllerTickMs: number
   /** For a transfer of leadership before a stop. */
   transferTimeoutMs: number
   eventCapacity: number
+  /** Between two introductions while no leader replicates to this node, and between two looks at bootstrap servers. */
+  introductionIntervalMs: number
+  /** A peer that introduced itself is forgotten when it was away for so long. */
+  forgetPeerAfterMs: number
+  maxIntroducedPeers: number
+  /** Between two attempts to become a voter, and the time that one has to catch up in. */
+  joinRetryMs: number
+  joinTimeoutMs: number
 }
 
 export type RaftView = Pick<

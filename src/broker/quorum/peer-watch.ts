@@ -15,6 +15,8 @@ export class PeerWatch {
   private readonly connected = new Set<NodeId>()
   private readonly graces = new Map<NodeId, Timer>()
   private readonly probing = new Set<NodeId>()
+  /** Broke again during its probe: what that one tells may be of the time before. */
+  private readonly brokeAgain = new Set<NodeId>()
   private readonly heardMs = new Map<NodeId, number>()
   private closed = false
 
@@ -59,13 +61,19 @@ export class PeerWatch {
 
   /** Dials now, unless the peer is connected. */
   probe(peer: NodeId): void {
-    if (this.closed || this.connected.has(peer) || this.probing.has(peer)) return
+    if (this.closed || this.connected.has(peer)) return
+    if (this.probing.has(peer)) {
+      this.brokeAgain.add(peer)
+      return
+    }
     this.probing.add(peer)
     this.events.probe(peer, (result) => {
       this.probing.delete(peer)
+      const brokeAgain = this.brokeAgain.delete(peer)
       // Connected meanwhile: another process, which will speak for itself.
-      if (this.closed || result !== 'refused' || this.connected.has(peer)) return
-      this.events.onLost(peer, true)
+      if (this.closed || this.connected.has(peer)) return
+      if (brokeAgain) this.probe(peer)
+      else if (result === 'refused') this.events.onLost(peer, true)
     })
   }
 

@@ -1,25 +1,23 @@
-import type { LogIndex, NodeId, Term, Uuid } from '../../lib/ids.js'
+import { unreachable } from '../../lib/assert.js'
+import type { LogIndex, NodeId, Uuid } from '../../lib/ids.js'
 import { RaftLog, type RaftLogContents } from '../../log/raft-log.js'
 import type { CommandContext, ControllerCommand, ControllerReply } from '../../metadata/commands.js'
-import { Controller } from '../../metadata/controller.js'
 import type { Logger } from '../../ports/logger.js'
 import type { OrderedStore } from '../../ports/ordered-store.js'
-import type { PeerHandler, PeerTransport } from '../../ports/peers.js'
-import { DEFAULT_RAFT_LIMITS, DEFAULT_RAFT_TIMING, type RoleChangedEffect } from '../../raft/api.js'
-import { FOUNDING_TERM, type FoundingOutcome } from '../../raft/founding.js'
-import { RaftNode } from '../../raft/raft.js'
-import type { Configuration, Entry, HardState, Snapshot } from '../../raft/types.js'
-import { crc32c } from '../../wire/crc32c.js'
+import type { PeerHandler } from '../../ports/peers.js'
+import { DEFAULT_RAFT_LIMITS, DEFAULT_RAFT_TIMING } from '../../raft/api.js'
+import type { RaftNode } from '../../raft/raft.js'
 import type { PeerMessage } from '../peer-message.js'
-import { ActiveController } from './active-controller.js'
+import { AutoJoin, type JoinSituation } from './auto-join.js'
+import { ClusterMember } from './cluster-member.js'
 import { CommandRouter } from './command-router.js'
 import { describeQuorum } from './describe-quorum.js'
+import { type Entered, Entrance } from './entrance.js'
 import { EventRing } from './events.js'
-import { FoundingDriver } from './founding-driver.js'
 import type { QuorumListener, QuorumStatus } from './handle.js'
+import { isMembershipCommand, Membership } from './membership.js'
 import type { QuorumControl, QuorumReactorOptions, QuorumSettings, ReadLogEntry } from './options.js'
-import { PeerWatch } from './peer-watch.js'
-import { RaftDriver } from './raft-driver.js'
+import { PeerNetwork } from './peer-network.js'
 import { StateMachine } from './state-machine.js'
 
 export const DEFAULT_QUORUM_SETTINGS: QuorumSettings = {
@@ -32,20 +30,19 @@ export const DEFAULT_QUORUM_SETTINGS: QuorumSettings = {
   probeTimeoutMs: 500,
   foundingIntervalMs: 200,
   maxPendingCommands: 4096,
+  maxPendingCommandBytes: 64 * 1024 * 1024,
   controllerTickMs: 100,
   transferTimeoutMs: 1000,
   eventCapacity: 1000,
+  introductionIntervalMs: 500,
+  forgetPeerAfterMs: 10_000,
+  maxIntroducedPeers: 1000,
+  joinRetryMs: 500,
+  joinTimeoutMs: 30_000,
 }
 
 /** 2³² draws of so many ids lie within the safe integers. */
 const MAX_REQUESTS_OF_A_PROCESS = 2 ** 20
-
-/** What exists from the moment on at which this node belongs to a cluster. */
-interface Running {
-  driver: RaftDriver
-  controller: ActiveController
-  clusterId: string
-}
 
 /**
  * One node's quorum: Raft, its log, the controller while this node leads, and the way of a command to whoever leads.
@@ -55,49 +52,45 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
   readonly events: EventRing
   private readonly settings: QuorumSettings
   private readonly logger: Logger
-  private readonly watch: PeerWatch
+  private readonly network: PeerNetwork
   private readonly router: CommandRouter
+  private readonly membership: Membership
+  private readonly autoJoin: AutoJoin
   private readonly state: StateMachine
   private directoryId: Uuid
-  private peers: PeerTransport<PeerMessage> | undefined
   private listener: QuorumListener | undefined
   private log: RaftLog | undefined
-  private founding: FoundingDriver | undefined
-  private running: Running | undefined
-  /** A cluster that this node learned of and whose entry 1 it does not hold yet. */
-  private adopted: { clusterId: string; configuration: Configuration } | undefined
-  private announcedLeader: { leader: NodeId | undefined; term: Term } | undefined
-  private transferDone: ((moved: boolean) => void) | undefined
+  private entrance: Entrance | undefined
+  /** From the moment on at which this node belongs to a cluster. */
+  private member: ClusterMember | undefined
+  private learners: readonly NodeId[] = []
   private closed = false
 
   constructor(private readonly options: QuorumReactorOptions) {
     this.settings = { ...DEFAULT_QUORUM_SETTINGS, ...options.settings }
+    const { settings } = this
+    const { clock } = options
     this.logger = options.logger.child({ component: 'quorum' })
     this.directoryId = options.directoryId
-    this.events = new EventRing(options.clock, this.settings.eventCapacity)
-    this.state = new StateMachine(options.codec, this.settings)
-    this.watch = new PeerWatch(options.clock, this.settings.disconnectGraceMs, {
-      probe: (peer, done) => {
-        this.peers?.probe(peer, this.settings.probeTimeoutMs, (result) => {
-          if (!this.closed) done(result)
-        })
+    this.events = new EventRing(clock, settings.eventCapacity)
+    this.state = new StateMachine(options.codec, settings)
+    this.membership = new Membership((input) => this.member!.input(input))
+    this.network = this.makeNetwork()
+    this.router = this.makeRouter()
+    this.autoJoin = new AutoJoin(
+      {
+        isEnabled: options.autoJoin,
+        clock,
+        logger: this.logger,
+        retryMs: settings.joinRetryMs,
+        timeoutMs: settings.joinTimeoutMs,
+        submit: (command, timeoutMs, done) => {
+          const principal = `Broker:${options.nodeId}`
+          this.submit(command, { principal, clientId: '', clientAddress: '', listener: '' }, timeoutMs, done)
+        },
       },
-      onLost: (peer, dead) => this.onPeerLost(peer, dead),
-    })
-    this.router = new CommandRouter({
-      clock: options.clock,
-      nodeId: options.nodeId,
-      firstRequestId: options.random.uint32() * MAX_REQUESTS_OF_A_PROCESS,
-      maxPending: this.settings.maxPendingCommands,
-      leader: () => this.running?.driver.node.leader,
-      isConnected: (peer) => this.watch.isConnected(peer),
-      canDecide: () => this.running?.controller.canPropose ?? false,
-      decide: (command, context, done) => {
-        if (command.type === 'describeQuorum') done(describeQuorum(this.status(), options.clock))
-        else this.running!.controller.decide(command, context, done)
-      },
-      send: (to, message) => this.peers?.send(to, 'controller', message),
-    })
+      () => this.joinSituation(),
+    )
   }
 
   start(listener: QuorumListener, started: () => void): void {
@@ -116,40 +109,36 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
 
   status(): QuorumStatus {
     const { nodeId } = this.options
-    const { directoryId } = this
-    if (this.running === undefined) {
-      return {
-        nodeId,
-        directoryId,
-        clusterId: this.options.clusterId,
-        role: 'founding',
-        term: 0,
-        leader: undefined,
-        commitIndex: 0,
-        lastIndex: 0,
-        firstIndex: 0,
-        snapshotIndex: 0,
-        voters: [],
-        progress: [],
-        hasQuorum: false,
-      }
-    }
-    const { configuration, appliedIndex: _, durableIndex: __, ...status } = this.running.driver.node.status()
+    const { directoryId, member } = this
+    const addresses = this.network.addresses()
+    if (member === undefined)
+      return { ...NOT_A_MEMBER, nodeId, directoryId, clusterId: this.options.clusterId, addresses }
+    const {
+      configuration,
+      appliedIndex: _,
+      durableIndex: __,
+      membership: ___,
+      ...status
+    } = member.node.status()
+    const { advice } = this.autoJoin
     return {
       ...status,
       nodeId,
       directoryId,
-      clusterId: this.running.clusterId,
+      clusterId: member.clusterId,
       voters: configuration.voters,
+      addresses,
+      ...(member.node.isLeader ? { heartbeatJitter: member.driver.heartbeatJitter.status() } : {}),
+      ...(advice === undefined ? {} : { advice }),
     }
   }
 
   get raft(): RaftNode | undefined {
-    return this.running?.driver.node
+    return this.member?.node
   }
 
   readLog(from: LogIndex, limit: number): ReadLogEntry[] {
-    const entries = this.running?.driver.node.entries(from, limit) ?? []
+    const entries = this.member?.node.entries(from, limit) ?? []
     return entries.map((entry) => ({
       index: entry.index,
       term: entry.term,
@@ -160,22 +149,17 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
   }
 
   transferLeadership(to: NodeId | undefined, done: (moved: boolean) => void): void {
-    const { clock } = this.options
-    if (this.running?.driver.node.isLeader !== true || this.transferDone !== undefined) {
-      clock.endOfTurn(() => done(false))
-      return
-    }
-    this.transferDone = (moved) => clock.endOfTurn(() => done(moved))
-    this.running.driver.input({ type: 'transferLeadership', to })
+    if (this.member !== undefined) this.member.transferLeadership(to, done)
+    else this.options.clock.endOfTurn(() => done(false))
   }
 
   lastHeardMs(peer: NodeId): number | undefined {
-    return this.watch.lastHeardMs(peer)
+    return this.network.lastHeardMs(peer)
   }
 
   prepareStop(done: () => void): void {
     const { clock } = this.options
-    this.running?.driver.input({ type: 'leave' })
+    this.member?.input({ type: 'leave' })
     let isDone = false
     const finish = (): void => {
       if (isDone) return
@@ -191,27 +175,26 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     if (this.closed) return
     this.router.close()
     this.closed = true
-    this.running?.controller.deactivate()
-    this.running?.driver.close()
-    this.founding?.close()
-    this.watch.close()
+    this.autoJoin.close()
+    this.member?.close()
+    this.entrance?.close()
     this.log?.close()
-    this.peers?.close()
+    this.network.close()
   }
 
   onMessage(from: NodeId, message: PeerMessage): void {
     if (this.closed) return
-    this.watch.onHeard(from)
+    this.network.onHeard(from)
     switch (message.type) {
       case 'raft':
-        this.running?.driver.input({ type: 'message', from, message: message.message })
+        this.member?.input({ type: 'message', from, message: message.message })
         return
       case 'foundingEmpty':
-        if (this.founding !== undefined) this.founding.onMessage(message)
+        if (this.member === undefined) this.entrance?.onMessage(message)
         else this.tellFounded(from)
         return
       case 'foundingFounded':
-        this.founding?.onMessage(message)
+        this.entrance?.onMessage(message)
         return
       case 'command':
         this.router.onCommand(from, message)
@@ -219,19 +202,78 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       case 'commandReply':
         this.router.onCommandReply(from, message)
         return
+      case 'introduction':
+        this.network.onIntroduction(from, message)
+        return
+      case 'voterAddresses':
+        this.network.onVoterAddresses(message.voters)
+        return
+      default:
+        unreachable(message)
     }
   }
 
   onConnected(peer: NodeId): void {
     if (this.closed) return
-    this.watch.onConnected(peer)
-    this.founding?.onConnected(peer)
-    this.running?.controller.brokerConnected(peer)
+    this.network.onConnected(peer)
+    this.entrance?.onConnected(peer)
+    this.member?.controller.brokerConnected(peer)
     this.router.onChange()
   }
 
   onDisconnected(peer: NodeId): void {
-    if (!this.closed) this.watch.onDisconnected(peer)
+    if (!this.closed) this.network.onDisconnected(peer)
+  }
+
+  private makeNetwork(): PeerNetwork {
+    const { options, settings } = this
+    return new PeerNetwork({
+      self: { nodeId: options.nodeId, ...options.address },
+      configured: options.voters,
+      bootstrapServers: options.bootstrapServers,
+      isController: options.isController,
+      clock: options.clock,
+      logger: this.logger,
+      settings,
+      directoryId: () => this.directoryId,
+      isLost: () => this.member?.node.leader === undefined,
+      onLost: (peer, dead) => this.onPeerLost(peer, dead),
+      onLearners: (nodeIds) => {
+        this.learners = nodeIds
+        this.member?.input({ type: 'learners', nodeIds })
+      },
+    })
+  }
+
+  private makeRouter(): CommandRouter {
+    const { options, settings } = this
+    return new CommandRouter({
+      clock: options.clock,
+      nodeId: options.nodeId,
+      firstRequestId: options.random.uint32() * MAX_REQUESTS_OF_A_PROCESS,
+      limits: { commands: settings.maxPendingCommands, bytes: settings.maxPendingCommandBytes },
+      leader: () => this.member?.node.leader,
+      isConnected: (peer) => this.network.isConnected(peer),
+      canDecide: () => this.member?.controller.canPropose ?? false,
+      decide: (command, context, timeoutMs, done) => this.decide(command, context, timeoutMs, done),
+      send: (to, message) => this.network.send(to, 'controller', message),
+    })
+  }
+
+  /** This node's controller is active. */
+  private decide(
+    command: ControllerCommand,
+    context: CommandContext,
+    timeoutMs: number,
+    done: (reply: ControllerReply) => void,
+  ): void {
+    if (command.type === 'describeQuorum') {
+      done(describeQuorum(this.status(), this.options.clock))
+    } else if (isMembershipCommand(command)) {
+      if (command.type === 'addVoter' && command.host !== undefined && command.port !== undefined)
+        this.network.suggest(command.nodeId, { host: command.host, port: command.port })
+      this.membership.change(command, timeoutMs, done)
+    } else this.member!.controller.decide(command, context, done)
   }
 
   private openLog(store: OrderedStore, started: () => void): void {
@@ -248,7 +290,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
           return
         case 'open':
           this.log = opening.log
-          this.onLogOpen(opening.contents)
+          this.enter(opening.log, opening.contents)
           started()
           return
       }
@@ -276,208 +318,104 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     this.options.fatal(error)
   }
 
-  private onLogOpen(contents: RaftLogContents): void {
+  private enter(log: RaftLog, contents: RaftLogContents): void {
+    const { options } = this
     const { snapshot } = contents
     this.listener!.onSnapshot(
       snapshot === undefined ? [] : this.state.restore(snapshot),
       this.state.appliedIndex,
     )
-    this.peers = this.options.openPeers(this)
-    const { nodeId, voters } = this.options
-    this.peers.setPeers(
-      new Map(
-        voters
-          .filter((voter) => voter.nodeId !== nodeId)
-          .map(({ nodeId, host, port }) => [nodeId, { host, port }]),
-      ),
+    this.network.open(options.openPeers(this))
+    this.entrance = new Entrance(
+      {
+        nodeId: options.nodeId,
+        directoryId: this.directoryId,
+        clusterId: options.clusterId,
+        founders: options.voters.map((voter) => voter.nodeId),
+        clock: options.clock,
+        logger: this.logger,
+        announceIntervalMs: this.settings.foundingIntervalMs,
+        peers: () => this.network.peers(),
+        send: (to, message) => this.network.send(to, 'controller', message),
+        onEntered: (entered) => this.onEntered(log, entered),
+        onFailed: (error) => this.fail(error),
+      },
+      log,
     )
-    if (snapshot !== undefined || contents.entries.length > 0) {
-      this.run(contents)
-      return
-    }
-    const { clusterId } = this.options
-    const { directoryId } = this
-    if (clusterId === undefined) {
-      this.logger.info({ directoryId }, 'this directory is empty: looking for the other voters')
-    } else {
-      this.logger.error(
-        { directoryId, clusterId },
-        'this directory belongs to a cluster, but its Raft log is gone: waiting for a voter that knows the cluster',
-      )
-    }
-    this.founding = new FoundingDriver(
-      { nodeId, directoryId: this.directoryId },
-      voters.map((voter) => voter.nodeId),
-      clusterId === undefined,
-      this.options.clock,
-      this.settings.foundingIntervalMs,
-      (to, message) => this.peers!.send(to, 'controller', message),
-      (outcome) => this.onFoundingOutcome(outcome, contents.hardState),
-    )
-    this.founding.start()
+    this.entrance.start(contents)
   }
 
-  /** `known`: an observer that holds no entry yet may have met a term all the same, and never falls behind it. */
-  private onFoundingOutcome(outcome: FoundingOutcome, known: HardState): void {
-    const { clusterId } = outcome
-    const own = this.options.clusterId
-    if (own !== undefined && own !== clusterId) {
-      this.fail(
-        new Error(
-          `the data directory belongs to cluster ${own}, but the other voters are cluster ${clusterId}: ` +
-            `correct controller.quorum.voters or log.dirs`,
-        ),
-      )
-      return
-    }
-    if (outcome.type === 'joinAsObserver') {
-      this.logger.warn(
-        { clusterId, directoryId: this.directoryId },
-        'the cluster does not know this directory: this node follows without a vote',
-      )
-      this.founding = undefined
-      this.adopted = { clusterId, configuration: outcome.configuration }
-      this.run({ hardState: known, snapshot: undefined, entries: [] })
-      return
-    }
-    const hardState = known.term > FOUNDING_TERM ? known : { term: FOUNDING_TERM }
-    const entries = [outcome.entry]
-    this.log!.write({ hardState, entries }, () => {
-      this.founding = undefined
-      this.run({ hardState, snapshot: undefined, entries })
-      const { voters } = this.running!.driver.node.status().configuration
-      this.events.emit({ type: 'founded', clusterId, voters })
-      this.logger.info({ clusterId, outcome: outcome.type }, 'the cluster is founded')
-      for (const { nodeId } of this.options.voters)
-        if (nodeId !== this.options.nodeId) this.tellFounded(nodeId)
-    })
+  private onEntered(log: RaftLog, entered: Entered): void {
+    if (this.closed) return
+    const member = this.makeMember(log, entered)
+    this.member = member
+    const { voters } = member.node.status().configuration
+    this.network.setVoters(voters)
+    if (!entered.isFounder) return
+    this.events.emit({ type: 'founded', clusterId: member.clusterId, voters })
+    for (const { nodeId } of voters) if (nodeId !== this.options.nodeId) this.tellFounded(nodeId)
+  }
+
+  private makeMember(log: RaftLog, entered: Entered): ClusterMember {
+    const { options, settings } = this
+    return new ClusterMember(
+      {
+        options,
+        settings,
+        directoryId: this.directoryId,
+        log,
+        learners: this.learners,
+        state: this.state,
+        events: this.events,
+        logger: this.logger,
+        listener: this.listener!,
+        send: (to, lane, message) => this.network.send(to, lane, { type: 'raft', message }),
+        onLeadership: () => {
+          this.router.onChange()
+          this.checkMembership()
+        },
+        onApplied: () => {
+          this.router.retryHeld()
+          this.checkMembership()
+        },
+        onVoters: (configuration) => {
+          this.network.setVoters(configuration.voters)
+          this.checkMembership()
+        },
+        onMembership: (result) => this.membership.onResult(result),
+        onActive: (brokers) => this.probeBrokers(brokers),
+      },
+      entered,
+    )
+  }
+
+  /** Cheap where this node votes, as it does nearly always. */
+  private checkMembership(): void {
+    if (this.options.isController) this.autoJoin.check()
+  }
+
+  private joinSituation(): JoinSituation {
+    const { options, directoryId, member } = this
+    const self = { nodeId: options.nodeId, directoryId }
+    if (member === undefined || !member.isObserver)
+      return { self, isObserver: false, leader: undefined, voters: [], isCaughtUp: false }
+    const { leader, configuration, hasQuorum, appliedIndex, commitIndex } = member.node.status()
+    const isCaughtUp = hasQuorum && appliedIndex >= commitIndex
+    return { self, isObserver: true, leader, voters: configuration.voters, isCaughtUp }
   }
 
   private tellFounded(to: NodeId): void {
-    if (this.running === undefined) return
-    const { clusterId, configuration } = this.running.driver.node.status()
-    const known = clusterId === undefined ? this.adopted : { clusterId, configuration }
-    if (known === undefined) return
+    if (this.member === undefined) return
+    const { clusterId, configuration } = this.member
     const self = { nodeId: this.options.nodeId, directoryId: this.directoryId }
-    this.peers?.send(to, 'controller', { type: 'foundingFounded', self, ...known })
+    this.network.send(to, 'controller', { type: 'foundingFounded', self, clusterId, configuration })
   }
 
-  private run(contents: RaftLogContents): void {
-    const { nodeId, random, clock, codec, voters, properties, logger } = this.options
-    const node = new RaftNode({
-      self: { nodeId, directoryId: this.directoryId },
-      random,
-      restored: contents,
-      learners: voters.map((voter) => voter.nodeId),
-      timing: this.settings.raftTiming,
-      limits: this.settings.raftLimits,
-      checksum: crc32c,
-      nowMs: clock.monotonicMs(),
-    })
-    const driver = new RaftDriver(
-      node,
-      this.log!,
-      clock,
-      (to, lane, message) => this.peers?.send(to, lane, { type: 'raft', message }),
-      {
-        onApply: (entries) => this.onApply(entries),
-        onRestore: (snapshot) => this.onRestore(snapshot),
-        onRole: (change) => this.onRole(change),
-        onTransferEnded: (to, done) => this.onTransferEnded(to, done),
-        onConfiguration: (configuration, index) =>
-          this.events.emit({ type: 'configuration', index, voters: configuration.voters }),
-      },
-    )
-    const clusterId = node.status().clusterId ?? this.adopted!.clusterId
-    const controller = new Controller({
-      nodeId,
-      clusterId,
-      voters: voters.map((voter) => voter.nodeId),
-      properties,
-      random,
-      logger,
-    })
-    const active = new ActiveController(
-      controller,
-      driver,
-      this.state,
-      codec,
-      clock,
-      this.settings.controllerTickMs,
-    )
-    this.running = { driver, controller: active, clusterId }
-  }
-
-  private onApply(entries: readonly Entry[]): void {
-    const { driver, controller } = this.running!
-    const records = this.state.apply(entries)
-    const { appliedIndex } = this.state
-    this.listener!.onCommitted(records, appliedIndex)
-    const last = entries[entries.length - 1]!
-    this.events.emit({ type: 'commit', index: last.index, term: last.term })
-    this.activateWhereDue()
-    controller.onApplied(appliedIndex)
-    this.router.retryHeld()
-    if (!this.state.isSnapshotDue) return
-    const data = this.state.takeSnapshot()
-    this.events.emit({ type: 'snapshotTaken', index: appliedIndex, bytes: data.length })
-    driver.input({
-      type: 'snapshotTaken',
-      index: appliedIndex,
-      data,
-      keepEntries: this.settings.snapshotTailEntries,
-    })
-  }
-
-  private onRestore(snapshot: Snapshot): void {
-    const records = this.state.restore(snapshot)
-    this.events.emit({ type: 'snapshotInstalled', index: snapshot.index, bytes: snapshot.data.length })
-    this.listener!.onSnapshot(records, snapshot.index)
-  }
-
-  private onRole(change: RoleChangedEffect): void {
-    const { role, term, leader, cause, electionMs } = change
-    this.logger.info({ role, term, leader, cause, electionMs }, 'Raft role')
-    this.events.emit({ type: 'role', role, term, leader, cause })
-    if (electionMs !== undefined) this.events.emit({ type: 'election', term, cause, durationMs: electionMs })
-    // Effects are carried out in order: this may tell of a leadership that is over already.
-    if (!this.running!.controller.isActive) this.running!.controller.deactivate()
-    this.announceLeader()
-    this.router.onChange()
-  }
-
-  /** This node leads, and its no-op is applied: only now does it know the end of the log (KAFKA-17333). */
-  private activateWhereDue(): void {
-    const { driver, controller } = this.running!
-    const { node } = driver
-    if (controller.isActive || !node.canPropose) return
-    if (this.state.appliedIndex < node.firstIndexOfTerm) return
-    controller.activate(node.term)
-    this.events.emit({ type: 'controllerActive', term: node.term, index: this.state.appliedIndex })
-    this.announceLeader()
-    // It never saw the stream of a broker that died with its predecessor.
-    for (const brokerId of controller.unfencedBrokers()) {
-      if (brokerId !== this.options.nodeId) this.watch.probe(brokerId)
+  private probeBrokers(brokers: readonly NodeId[]): void {
+    for (const brokerId of brokers) {
+      if (brokerId === this.options.nodeId) continue
+      this.network.probe(brokerId, this.state.image.brokers.get(brokerId)?.controlEndpoint)
     }
-  }
-
-  /** A leader that does not act yet is no controller. */
-  private announceLeader(): void {
-    const { node } = this.running!.driver
-    const leader = node.isLeader && !this.running!.controller.isActive ? undefined : node.leader
-    const { term } = node
-    if (this.announcedLeader?.leader === leader && this.announcedLeader?.term === term) return
-    this.announcedLeader = { leader, term }
-    this.listener!.onLeader(leader, term)
-  }
-
-  private onTransferEnded(to: NodeId | undefined, done: boolean): void {
-    this.events.emit({ type: 'transfer', to, done })
-    const ended = this.transferDone
-    this.transferDone = undefined
-    ended?.(done)
-    this.activateWhereDue()
-    this.router.onChange()
   }
 
   private onPeerLost(peer: NodeId, dead: boolean): void {
@@ -488,9 +426,23 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     )
     this.listener?.onPeerLost(peer, dead)
     if (dead) {
-      this.running?.controller.brokerDead(peer)
-      this.running?.driver.input({ type: 'peerDead', peer })
+      this.member?.controller.brokerDead(peer)
+      this.member?.input({ type: 'peerDead', peer })
     }
     this.router.onChange()
   }
 }
+
+/** Before this node belongs to a cluster. */
+const NOT_A_MEMBER = {
+  role: 'founding',
+  term: 0,
+  leader: undefined,
+  commitIndex: 0,
+  lastIndex: 0,
+  firstIndex: 0,
+  snapshotIndex: 0,
+  voters: [],
+  progress: [],
+  hasQuorum: false,
+} satisfies Partial<QuorumStatus>

@@ -12,6 +12,7 @@ import type {
 } from '../../raft/api.js'
 import type { RaftNode } from '../../raft/raft.js'
 import type { Configuration, Entry, RaftMessage, Snapshot } from '../../raft/types.js'
+import { JitterHistogram } from './jitter.js'
 
 /** What the core decided that is not for the disk or the wire. */
 export interface RaftEvents {
@@ -21,7 +22,7 @@ export interface RaftEvents {
   onTransferEnded(to: NodeId | undefined, done: boolean): void
   onConfiguration(configuration: Configuration, index: LogIndex): void
   /** The answer to a `changeMembership` input. */
-  onMembership?(result: MembershipResult): void
+  onMembership(result: MembershipResult): void
 }
 
 export type MembershipResult = Extract<RaftEffect, { type: 'membershipChanged' | 'membershipFailed' }>
@@ -36,6 +37,8 @@ const MIN_TIMER_MS = 0.1
  * one queue, so that an effect that causes another input keeps the order.
  */
 export class RaftDriver {
+  /** How late each round of heartbeats left, since this node was elected. */
+  readonly heartbeatJitter = new JitterHistogram()
   private readonly effects: RaftEffect[] = []
   private draining = false
   private closed = false
@@ -109,6 +112,7 @@ export class RaftDriver {
         this.events.onRestore(effect.snapshot)
         return
       case 'roleChanged':
+        if (effect.role === 'leader') this.heartbeatJitter.reset()
         this.events.onRole(effect)
         return
       case 'transferEnded':
@@ -123,7 +127,7 @@ export class RaftDriver {
         return
       case 'membershipChanged':
       case 'membershipFailed':
-        this.events.onMembership?.(effect)
+        this.events.onMembership(effect)
         return
       case 'readReady':
       case 'readFailed':
@@ -168,8 +172,18 @@ export class RaftDriver {
       this.setTimer(nowMs + DRAIN_MS, true)
       return
     }
-    if (nowMs >= this.node.nextDeadlineMs) this.input({ type: 'tick' })
+    const plannedMs = this.node.nextDeadlineMs
+    if (nowMs >= plannedMs) this.tick(nowMs, plannedMs)
     this.arm()
+  }
+
+  private tick(nowMs: number, plannedMs: number): void {
+    const effects = this.node.step({ type: 'tick' }, nowMs)
+    if (effects.some((effect) => effect.type === 'send' && effect.message.type === 'heartbeat')) {
+      this.heartbeatJitter.record(nowMs - plannedMs)
+    }
+    this.effects.push(...effects)
+    this.drain()
   }
 }
 

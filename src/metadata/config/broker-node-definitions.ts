@@ -20,11 +20,25 @@ export const NODE_CONFIGS: ConfigDefinition[] = [
   ),
   brokerConfig('controller.listener.names', 'list', null, {}, 'The listener on which peers speak gRPC.'),
   brokerConfig(
+    'controller.quorum.auto.join.enable',
+    'boolean',
+    false,
+    {},
+    'Whether a controller that is no voter becomes one by itself once it has caught up (KIP-853).',
+  ),
+  brokerConfig(
+    'controller.quorum.bootstrap.servers',
+    'list',
+    '',
+    {},
+    'Controllers of the cluster to join: host:port, separated by commas; one that answers is enough.',
+  ),
+  brokerConfig(
     'controller.quorum.voters',
     'list',
     '',
     {},
-    'The voters of the metadata quorum: id@host:port, separated by commas.',
+    'The voters that found the metadata quorum: id@host:port, separated by commas.',
   ),
   brokerConfig(
     'inspect.listener.name',

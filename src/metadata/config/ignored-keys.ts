@@ -18,8 +18,6 @@ export const IGNORED_BROKER_KEYS: ReadonlySet<string> = new Set([
   'controller.performance.always.log.threshold.ms',
   'controller.performance.sample.period.ms',
   'controller.quorum.append.linger.ms',
-  'controller.quorum.auto.join.enable',
-  'controller.quorum.bootstrap.servers',
   'controller.quorum.election.backoff.max.ms',
   'controller.quorum.fetch.timeout.ms',
   'controller.quorum.retry.backoff.ms',

@@ -73,6 +73,11 @@ export class TestNode {
       directoryId: this.directoryId,
       clusterId: this.clusterId,
       voters: cluster.ids.map((nodeId) => ({ nodeId, host: `host-${nodeId}`, port: 9093 })),
+      bootstrapServers: [],
+      address: { host: `host-${id}`, port: 9093 },
+      isController: true,
+      autoJoin: false,
+      configuredBrokers: cluster.ids,
       properties: new Map(),
       clock: process.clock,
       random: cluster.random.fork(),
@@ -155,6 +160,25 @@ export class TestNode {
         { resourceType: 'broker', resourceName: '', operations: [{ name, operation: 'set', value }] },
       ],
     })
+  }
+
+  /** A broker's own command. */
+  beat(): TestReply {
+    const result: TestReply = { reply: undefined }
+    const context = { ...CONTEXT, principal: `Broker:${this.id}` }
+    const command = {
+      type: 'brokerHeartbeat' as const,
+      brokerId: this.id,
+      brokerEpoch: 0,
+      appliedIndex: 0,
+      wantFence: true,
+      wantShutDown: false,
+      quarantined: [],
+    }
+    this.reactor!.submit(command, context, 5000, (reply) => {
+      result.reply = reply
+    })
+    return result
   }
 
   submit(command: Parameters<QuorumReactor['submit']>[0], timeoutMs = 5000): TestReply {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ErrorCode } from '../../../src/wire/errors.js'
 import { TestCluster } from './cluster.js'
 
 const THREE = [1, 2, 3]
@@ -81,14 +82,55 @@ describe('a quorum of three', () => {
     expect(leader.image.brokers.has(old.id)).toBe(result.reply?.type === 'registerBroker')
   })
 
-  it('takes no more commands than it may hold', () => {
-    const cluster = new TestCluster(THREE, 1, { maxPendingCommands: 2 })
+  it('takes no more commands than it may hold, and keeps room for the brokers’ own', () => {
+    const cluster = new TestCluster(THREE, 1, { maxPendingCommands: 4 })
     cluster.node(1).start()
     cluster.world.runFor(100)
-    const results = [1, 2, 3].map(() => cluster.node(1).submit({ type: 'unregisterBroker', brokerId: 9 }))
+    const fromClients = [1, 2, 3, 4].map(() =>
+      cluster.node(1).submit({ type: 'unregisterBroker', brokerId: 9 }),
+    )
+    const fromBrokers = [1, 2].map(() => cluster.node(1).beat())
     cluster.world.runFor(10)
-    expect(results.map((result) => result.reply?.type)).toEqual([undefined, undefined, 'failed'])
-    expect(results[2]!.reply).toMatchObject({ errorCode: 7 })
+    const types = [...fromClients, ...fromBrokers].map((result) => result.reply?.type)
+    expect(types).toEqual([undefined, undefined, undefined, 'failed', undefined, 'failed'])
+    expect(fromClients[3]!.reply).toMatchObject({
+      errorCode: ErrorCode.THROTTLING_QUOTA_EXCEEDED,
+      errorMessage: expect.stringMatching(
+        /^3 commands of \d+ bytes wait for the controller at node 1 already$/,
+      ),
+    })
+  })
+
+  it('takes no more bytes of commands than it may hold', () => {
+    const cluster = new TestCluster(THREE, 1, { maxPendingCommandBytes: 4000 })
+    cluster.node(1).start()
+    cluster.world.runFor(100)
+    const results = ['x'.repeat(10_000), 'x'.repeat(1000), 'x'].map((value) =>
+      cluster.node(1).setConfig('some.key', value),
+    )
+    cluster.world.runFor(10)
+    expect(results.map((result) => result.reply?.type)).toEqual([undefined, 'failed', 'failed'])
+    // What had its answer makes room.
+    cluster.world.runFor(5000)
+    expect(results[0]!.reply).toMatchObject({ errorCode: ErrorCode.REQUEST_TIMED_OUT })
+    const later = cluster.node(1).setConfig('some.key', 'x'.repeat(1000))
+    cluster.world.runFor(10)
+    expect(later.reply).toBeUndefined()
+  })
+
+  it('gives up a forwarded command when its sender does', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const follower = cluster.nodes.find((node) => node !== leader)!
+    // The leader decides and cannot commit; its sender waits 300 ms.
+    const isolated = cluster.nodes.filter((node) => node !== leader && node !== follower)
+    for (const node of isolated) node.kill()
+    cluster.peers.drop = (_from, _to, message) =>
+      message.type === 'raft' && (message.message.type === 'append' || message.message.type === 'appendReply')
+    const result = follower.submit({ type: 'unregisterBroker', brokerId: 9 }, 300)
+    cluster.reply(result)
+    expect(result.reply).toMatchObject({ errorCode: ErrorCode.REQUEST_TIMED_OUT })
   })
 
   it('lets any node describe the quorum as its leader sees it', () => {

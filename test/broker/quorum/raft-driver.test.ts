@@ -26,6 +26,7 @@ it('ticks after a stall, however busy the sockets are', () => {
     onRole: nobody,
     onTransferEnded: nobody,
     onConfiguration: nobody,
+    onMembership: nobody,
   }
   const driver = new RaftDriver(node as unknown as RaftNode, {} as RaftLog, process.clock, nobody, events)
   process.pause()

@@ -43,6 +43,7 @@ describe('Metadata', () => {
     const n = node()
     n.cluster.kill(3)
     n.sync()
+    n.clock.pass(5_000)
     const handler = metadataHandler(n.services)
     expect(n.answer(handler, request([])).brokers).toEqual([
       { nodeId: 1, host: 'host-1', port: 9092, rack: null },
@@ -64,6 +65,15 @@ describe('Metadata', () => {
     expect(named().map(({ nodeId }) => nodeId)).toEqual([1, 2, 3])
     n.clock.pass(5_000)
     expect(named().map(({ nodeId }) => nodeId)).toEqual([1, 2])
+    // A node that lagged hears of it by a snapshot.
+    const lagging = node()
+    lagging.cluster.kill(3)
+    lagging.sync()
+    const namedThere = () =>
+      lagging.answer(metadataHandler(lagging.services), request([]), undefined, 0).brokers
+    expect(namedThere().map(({ nodeId }) => nodeId)).toEqual([1, 2, 3])
+    lagging.clock.pass(5_000)
+    expect(namedThere().map(({ nodeId }) => nodeId)).toEqual([1, 2])
   })
 
   it('names the active controller where it is a live broker, else always the same', () => {

@@ -2,6 +2,7 @@ import type { AnyApiHandler, ApiHandler } from '../../../src/broker/handler.js'
 import { BrokerMetadataCache } from '../../../src/broker/metadata-cache.js'
 import { describeQuorum } from '../../../src/broker/quorum/describe-quorum.js'
 import type { QuorumHandle, QuorumStatus } from '../../../src/broker/quorum/handle.js'
+import { isMembershipCommand } from '../../../src/broker/quorum/membership.js'
 import type { BrokerServices } from '../../../src/broker/services.js'
 import { SeededRandom } from '../../../src/lib/prng.js'
 import type { ControllerCommand, ControllerReply } from '../../../src/metadata/commands.js'
@@ -67,6 +68,7 @@ export class Node {
         this.clock.after(5, () => {
           if (this.outage !== undefined) return done(this.outage)
           if (command.type === 'describeQuorum') return done(describeQuorum(quorum.status(), this.clock))
+          if (isMembershipCommand(command)) throw new Error(`no quorum here to take ${command.type}`)
           const { records, reply } = cluster.controller.decide(command, CONTEXT, cluster.nowMs)
           cluster.commit(records)
           this.clock.after(5, () => this.cache.applyCommitted(records, cluster.index))

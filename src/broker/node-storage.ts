@@ -1,0 +1,89 @@
+import type { Uuid } from '../lib/ids.js'
+import { randomUuid } from '../lib/prng.js'
+import {
+  checkMetaProperties,
+  type MetaProperties,
+  readMetaProperties,
+  writeMetaProperties,
+} from '../log/meta-properties.js'
+import { type OrderedStore, StoreError } from '../ports/ordered-store.js'
+import type { NodePorts } from './broker.js'
+import type { NodeConfig } from './node-config.js'
+
+/** Where the Raft log and the vote slots lie, below the data directory. */
+export const RAFT_DIRECTORY = 'raft'
+
+/** What a node keeps of itself: its identity (meta.properties) and the store of its Raft log. */
+export class NodeStorage {
+  private properties: MetaProperties
+  private store: OrderedStore | null = null
+
+  /** @throws MetaPropertiesError, DiskError where the data directory cannot be used */
+  constructor(
+    private readonly config: NodeConfig,
+    private readonly ports: Pick<NodePorts, 'disk' | 'random' | 'logger' | 'clock' | 'openStore'>,
+    private readonly fail: (error: Error) => void,
+  ) {
+    this.properties = this.load()
+  }
+
+  get meta(): MetaProperties {
+    return this.properties
+  }
+
+  update(change: Partial<MetaProperties>): void {
+    this.properties = { ...this.properties, ...change }
+    writeMetaProperties(this.ports.disk, this.properties)
+  }
+
+  open(done: (error: Error | null, store: OrderedStore | null) => void): void {
+    const { disk } = this.ports
+    disk.mkdir(RAFT_DIRECTORY)
+    // A store that is missing although this node belongs to a cluster must not come back empty under its old identity.
+    const createIfMissing = this.properties.clusterId === undefined
+    this.ports.openStore(RAFT_DIRECTORY, { createIfMissing }, (error, store) => {
+      this.store = store
+      if (error instanceof StoreError && error.isDamaged) {
+        this.quarantine(error.message, (fresh) => done(null, fresh.store))
+      } else done(error, store)
+    })
+  }
+
+  /** A damaged Raft log is moved aside, never repaired: this node comes back under a new directory id, as a non-voter. */
+  quarantine(reason: string, done: (fresh: { store: OrderedStore; directoryId: Uuid }) => void): void {
+    this.ports.logger.error({ component: 'quorum' }, `the Raft log is quarantined: ${reason}`)
+    if (this.store === null) this.reopen(done)
+    else this.store.close(() => this.reopen(done))
+  }
+
+  close(): void {
+    this.store?.close(() => {})
+  }
+
+  private load(): MetaProperties {
+    const { disk, random } = this.ports
+    const { nodeId } = this.config
+    const found = readMetaProperties(disk)
+    if (found !== null) {
+      checkMetaProperties(found, { nodeId })
+      return found
+    }
+    const fresh: MetaProperties = { nodeId, clusterId: undefined, directoryId: randomUuid(random) }
+    writeMetaProperties(disk, fresh)
+    return fresh
+  }
+
+  private reopen(done: (fresh: { store: OrderedStore; directoryId: Uuid }) => void): void {
+    const { disk, random, clock } = this.ports
+    // The new identity first: whatever is found here after a crash in between is nobody's vote.
+    this.update({ directoryId: randomUuid(random) })
+    disk.rename(RAFT_DIRECTORY, `${RAFT_DIRECTORY}-quarantined-${clock.wallMs()}`)
+    disk.mkdir(RAFT_DIRECTORY)
+    disk.syncNow([{ directory: '' }])
+    this.ports.openStore(RAFT_DIRECTORY, { createIfMissing: true }, (error, store) => {
+      if (store === null) return this.fail(error ?? new Error('the Raft store cannot be opened'))
+      this.store = store
+      done({ store, directoryId: this.properties.directoryId })
+    })
+  }
+}

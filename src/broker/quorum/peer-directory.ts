@@ -1,0 +1,182 @@
+import type { NodeId } from '../../lib/ids.js'
+import type { Clock, Timer } from '../../ports/clock.js'
+import type { Address } from '../../ports/network.js'
+import type { Voter } from '../../raft/types.js'
+import type { PeerAddress } from '../peer-message.js'
+
+export interface PeerDirectoryOptions {
+  readonly self: PeerAddress
+  /** `controller.quorum.voters`: the same on every node, so these need no introduction among themselves. */
+  readonly configured: readonly PeerAddress[]
+  /** A controller dials back whoever introduced itself; a broker dials the controllers alone. */
+  readonly isController: boolean
+  readonly clock: Clock
+  /** A node that introduced itself is forgotten when it was away for so long. */
+  readonly forgetAfterMs: number
+  readonly maxIntroduced: number
+  /** Whom to connect to. */
+  onPeers(peers: ReadonlyMap<NodeId, Address>): void
+  /** Everybody that a leader replicates to beside the voters. */
+  onLearners(nodeIds: readonly NodeId[]): void
+}
+
+/**
+ * Who is where. Addresses come from the configuration, from the node's own introduction, from the bootstrap servers
+ * and, for voters, from what other controllers say; in doubt a node's own word counts.
+ *
+ * Observers are dialled back: replication, answers and the proof of a death travel over connections that the
+ * receiving side's peers opened, as between voters, so that there is one way of sending for all.
+ */
+export class PeerDirectory {
+  private readonly configured: ReadonlyMap<NodeId, Address>
+  private readonly introduced = new Map<NodeId, Address>()
+  private readonly found = new Map<NodeId, Address>()
+  private readonly reported = new Map<NodeId, Address>()
+  private readonly connected = new Set<NodeId>()
+  private readonly farewells = new Map<NodeId, Timer>()
+  private voters: readonly Voter[] = []
+  private dialled = ''
+  private learners = ''
+
+  constructor(private readonly options: PeerDirectoryOptions) {
+    this.configured = new Map(options.configured.map(({ nodeId, host, port }) => [nodeId, { host, port }]))
+  }
+
+  /** Its address is on every node; it needs no introduction. */
+  get isConfigured(): boolean {
+    return this.configured.has(this.options.self.nodeId)
+  }
+
+  addressOf(nodeId: NodeId): Address | undefined {
+    const { self } = this.options
+    if (nodeId === self.nodeId) return self
+    return (
+      this.introduced.get(nodeId) ??
+      this.configured.get(nodeId) ??
+      this.found.get(nodeId) ??
+      this.reported.get(nodeId)
+    )
+  }
+
+  /** The voters whose addresses this node knows from themselves or from its configuration. */
+  firstHandVoters(): PeerAddress[] {
+    const { self } = this.options
+    const ids =
+      this.voters.length > 0 ? this.voters.map((voter) => voter.nodeId) : [...this.configured.keys()]
+    return ids.flatMap((nodeId) => {
+      const address =
+        nodeId === self.nodeId
+          ? self
+          : (this.introduced.get(nodeId) ?? this.configured.get(nodeId) ?? this.found.get(nodeId))
+      return withId(nodeId, address)
+    })
+  }
+
+  /** Nothing that the others do not know already. */
+  allConfigured(addresses: readonly PeerAddress[]): boolean {
+    return addresses.every(({ nodeId, host, port }) => {
+      const configured = this.configured.get(nodeId)
+      return configured?.host === host && configured.port === port
+    })
+  }
+
+  /** Everyone that this node connects to, and itself, by id. */
+  addresses(): PeerAddress[] {
+    const ids = [...this.wanted().keys(), this.options.self.nodeId]
+    return ids.sort((a, b) => a - b).flatMap((nodeId) => withId(nodeId, this.addressOf(nodeId)))
+  }
+
+  /** False: there are too many. */
+  introduce(nodeId: NodeId, address: Address): boolean {
+    const { isController, maxIntroduced, self } = this.options
+    if (!isController || nodeId === self.nodeId) return false
+    if (!this.introduced.has(nodeId) && this.introduced.size >= maxIntroduced) return false
+    this.introduced.set(nodeId, address)
+    if (!this.connected.has(nodeId)) this.startFarewell(nodeId)
+    this.update()
+    return true
+  }
+
+  /** A bootstrap server said who it is. */
+  find(nodeId: NodeId, address: Address): void {
+    this.found.set(nodeId, address)
+    this.update()
+  }
+
+  /** What another controller says of the voters. */
+  report(voters: readonly PeerAddress[]): void {
+    for (const { nodeId, host, port } of voters) this.reported.set(nodeId, { host, port })
+    this.update()
+  }
+
+  onVoters(voters: readonly Voter[]): void {
+    this.voters = voters
+    this.update()
+  }
+
+  onConnected(nodeId: NodeId): void {
+    this.connected.add(nodeId)
+    this.farewells.get(nodeId)?.cancel()
+    this.farewells.delete(nodeId)
+    this.update()
+  }
+
+  onDisconnected(nodeId: NodeId): void {
+    this.connected.delete(nodeId)
+    this.startFarewell(nodeId)
+  }
+
+  start(): void {
+    this.update()
+  }
+
+  close(): void {
+    for (const timer of this.farewells.values()) timer.cancel()
+    this.farewells.clear()
+  }
+
+  /** What it holds of the log and of a snapshot under way is worth keeping for a moment. */
+  private startFarewell(nodeId: NodeId): void {
+    this.farewells.get(nodeId)?.cancel()
+    const timer = this.options.clock.after(this.options.forgetAfterMs, () => {
+      this.farewells.delete(nodeId)
+      if (!this.voters.some((voter) => voter.nodeId === nodeId)) this.introduced.delete(nodeId)
+      this.update()
+    })
+    this.farewells.set(nodeId, timer)
+  }
+
+  private wanted(): Map<NodeId, Address> {
+    const { self, isController } = this.options
+    const ids = new Set([...this.configured.keys(), ...this.found.keys()])
+    for (const { nodeId } of this.voters) ids.add(nodeId)
+    if (isController) for (const nodeId of this.introduced.keys()) ids.add(nodeId)
+    if (this.voters.length === 0) for (const nodeId of this.reported.keys()) ids.add(nodeId)
+    ids.delete(self.nodeId)
+    const wanted = new Map<NodeId, Address>()
+    for (const nodeId of ids) {
+      const address = this.addressOf(nodeId)
+      if (address !== undefined) wanted.set(nodeId, address)
+    }
+    return wanted
+  }
+
+  private update(): void {
+    const wanted = this.wanted()
+    const dialled = JSON.stringify([...wanted])
+    if (dialled !== this.dialled) {
+      this.dialled = dialled
+      this.options.onPeers(wanted)
+    }
+    if (!this.options.isController) return
+    const present = [...wanted.keys()].filter((id) => this.connected.has(id) || this.farewells.has(id))
+    const learners = present.sort((a, b) => a - b)
+    if (learners.join() === this.learners) return
+    this.learners = learners.join()
+    this.options.onLearners(learners)
+  }
+}
+
+function withId(nodeId: NodeId, address: Address | undefined): PeerAddress[] {
+  return address === undefined ? [] : [{ nodeId, host: address.host, port: address.port }]
+}

@@ -1,0 +1,191 @@
+import type { NodeId, Uuid } from '../../lib/ids.js'
+import type { Clock, Timer } from '../../ports/clock.js'
+import type { Logger } from '../../ports/logger.js'
+import type { Address } from '../../ports/network.js'
+import type { Lane, PeerTransport } from '../../ports/peers.js'
+import type { Voter } from '../../raft/types.js'
+import type { PeerAddress, PeerMessage } from '../peer-message.js'
+import { Bootstrap } from './bootstrap.js'
+import { PeerDirectory } from './peer-directory.js'
+import { PeerWatch } from './peer-watch.js'
+
+export interface PeerNetworkOptions {
+  readonly self: PeerAddress
+  readonly configured: readonly PeerAddress[]
+  readonly bootstrapServers: readonly Address[]
+  readonly isController: boolean
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly settings: {
+    readonly disconnectGraceMs: number
+    readonly probeTimeoutMs: number
+    readonly introductionIntervalMs: number
+    readonly forgetPeerAfterMs: number
+    readonly maxIntroducedPeers: number
+  }
+  directoryId(): Uuid
+  /** No leader replicates to this node, so perhaps none knows it. */
+  isLost(): boolean
+  onLost(peer: NodeId, dead: boolean): void
+  onLearners(nodeIds: readonly NodeId[]): void
+}
+
+/** Whom this node connects to, who is connected, and how those hear of it whose configuration does not name it. */
+export class PeerNetwork {
+  private readonly directory: PeerDirectory
+  private readonly watch: PeerWatch
+  private readonly bootstrap: Bootstrap
+  private readonly connected = new Set<NodeId>()
+  private transport: PeerTransport<PeerMessage> | undefined
+  private timer: Timer | undefined
+  private shared = ''
+  private closed = false
+
+  constructor(private readonly options: PeerNetworkOptions) {
+    const { clock, logger, settings } = options
+    this.directory = new PeerDirectory({
+      self: options.self,
+      configured: options.configured,
+      isController: options.isController,
+      clock,
+      forgetAfterMs: settings.forgetPeerAfterMs,
+      maxIntroduced: settings.maxIntroducedPeers,
+      onPeers: (peers) => this.transport?.setPeers(peers),
+      onLearners: (nodeIds) => options.onLearners(nodeIds),
+    })
+    this.watch = new PeerWatch(clock, settings.disconnectGraceMs, {
+      probe: (peer, done) => {
+        this.transport?.probe(peer, settings.probeTimeoutMs, (result) => {
+          if (!this.closed) done(result)
+        })
+      },
+      onLost: (peer, dead) => options.onLost(peer, dead),
+    })
+    this.bootstrap = new Bootstrap({
+      servers: options.bootstrapServers,
+      clock,
+      logger,
+      intervalMs: settings.introductionIntervalMs,
+      timeoutMs: settings.probeTimeoutMs,
+      identify: (address, timeoutMs, done) => this.transport?.identify(address, timeoutMs, done),
+      isConnected: (peer) => this.connected.has(peer),
+      onFound: (peer, address) => this.directory.find(peer, address),
+    })
+  }
+
+  open(transport: PeerTransport<PeerMessage>): void {
+    this.transport = transport
+    this.directory.start()
+    this.bootstrap.start()
+    if (!this.directory.isConfigured) this.repeatIntroductions()
+  }
+
+  close(): void {
+    this.closed = true
+    this.timer?.cancel()
+    this.watch.close()
+    this.directory.close()
+    this.bootstrap.close()
+    this.transport?.close()
+  }
+
+  send(to: NodeId, lane: Lane, message: PeerMessage): void {
+    this.transport?.send(to, lane, message)
+  }
+
+  isConnected(peer: NodeId): boolean {
+    return this.watch.isConnected(peer)
+  }
+
+  /** A message of this peer came. */
+  onHeard(peer: NodeId): void {
+    this.watch.onHeard(peer)
+  }
+
+  /** When its last message came, in monotonic milliseconds. */
+  lastHeardMs(peer: NodeId): number | undefined {
+    return this.watch.lastHeardMs(peer)
+  }
+
+  /** Everyone that this node connects to. */
+  peers(): NodeId[] {
+    return this.addresses().flatMap(({ nodeId }) => (nodeId === this.options.self.nodeId ? [] : [nodeId]))
+  }
+
+  addresses(): PeerAddress[] {
+    return this.directory.addresses()
+  }
+
+  onConnected(peer: NodeId): void {
+    this.connected.add(peer)
+    this.directory.onConnected(peer)
+    this.watch.onConnected(peer)
+    this.introduceTo(peer)
+  }
+
+  onDisconnected(peer: NodeId): void {
+    this.connected.delete(peer)
+    this.directory.onDisconnected(peer)
+    this.watch.onDisconnected(peer)
+  }
+
+  /** A node named itself, or was named by an operator. */
+  onIntroduction(peer: NodeId, { host, port }: Address): void {
+    if (!this.directory.introduce(peer, { host, port })) {
+      this.options.logger.warn(
+        { peer, host, port },
+        this.options.isController
+          ? `no room for another peer: ${this.options.settings.maxIntroducedPeers} have introduced themselves`
+          : 'a peer introduced itself to a node that is no controller: it is not dialled back',
+      )
+      return
+    }
+    this.send(peer, 'controller', { type: 'voterAddresses', voters: this.directory.firstHandVoters() })
+    this.shareAddresses()
+  }
+
+  /** Named by an operator; the node's own word beats it. */
+  suggest(peer: NodeId, address: Address): void {
+    if (this.directory.addressOf(peer) === undefined) this.directory.introduce(peer, address)
+  }
+
+  onVoterAddresses(voters: readonly PeerAddress[]): void {
+    this.directory.report(voters)
+  }
+
+  setVoters(voters: readonly Voter[]): void {
+    this.directory.onVoters(voters)
+    this.shareAddresses()
+  }
+
+  /** Dials it afresh, unless it is connected; a refusal is its death. */
+  probe(peer: NodeId, address: Address | undefined): void {
+    if (address !== undefined) this.suggest(peer, address)
+    this.watch.probe(peer)
+  }
+
+  /** Only what this node knows at first hand goes out, so that no old address travels in circles. */
+  private shareAddresses(): void {
+    const voters = this.directory.firstHandVoters()
+    const shared = JSON.stringify(voters)
+    if (shared === this.shared) return
+    this.shared = shared
+    if (this.directory.allConfigured(voters)) return
+    for (const peer of this.connected) this.send(peer, 'controller', { type: 'voterAddresses', voters })
+  }
+
+  private introduceTo(peer: NodeId): void {
+    if (this.directory.isConfigured) return
+    const { nodeId, host, port } = this.options.self
+    const self = { nodeId, directoryId: this.options.directoryId() }
+    this.send(peer, 'controller', { type: 'introduction', self, host, port })
+  }
+
+  /** Messages get lost, and a controller that had no room may have some now. */
+  private repeatIntroductions(): void {
+    if (this.options.isLost()) for (const peer of this.connected) this.introduceTo(peer)
+    this.timer = this.options.clock.after(this.options.settings.introductionIntervalMs, () =>
+      this.repeatIntroductions(),
+    )
+  }
+}
