@@ -13,10 +13,10 @@ type VoteReply = Extract<RaftMessage, { type: 'preVoteReply' | 'voteReply' }>
 const RAPID_RETRY_MIN_MS = 50
 const RAPID_RETRY_MAX_MS = 100
 
-/** The election deadline passed, on a voter that does not lead. */
+/** The election deadline passed, on a node that does not lead. */
 export function onElectionTimeout(core: RaftCore): void {
   const { role } = core
-  if (!core.isVoter || core.isLeaving) {
+  if (!core.mayCampaign) {
     // It waits for a leader for ever; only what it believed of the old one ends.
     if (core.leader !== undefined) becomeFollower(core, core.term, undefined, 'electionTimeout')
     core.resetElectionDeadline()

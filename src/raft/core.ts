@@ -94,6 +94,21 @@ export class RaftCore {
   }
 
   /**
+   * Voters, and whoever holds an entry that removes it and does not know it to be committed: its log may be the only one
+   * that can still win (Raft thesis §4.2.2). It counts no vote of its own then.
+   */
+  get mayCampaign(): boolean {
+    if (this.isLeaving) return false
+    if (this.isVoter) return true
+    const { configurationIndex, configurationBefore } = this.log
+    return (
+      configurationIndex > this.commitIndex &&
+      configurationBefore !== undefined &&
+      isVoter(configurationBefore, this.self)
+    )
+  }
+
+  /**
    * Nobody has led yet: the voter of the lowest id asks before the others wake, so that a new cluster has its leader at
    * once. Who founded it stands within milliseconds of one another.
    */

@@ -179,22 +179,31 @@ function sendHeartbeat(core: RaftCore, leader: LeaderState, progress: Progress):
 }
 
 /** When a majority of the voters was last heard, itself included where it is one. */
-export function quorumContactMs(
+export function quorumContactMs(core: RaftCore, leader: LeaderState): number {
+  const { voters } = core.configuration
+  return majorityMs(core, leader, voters, (progress) => progress.lastContactMs)
+}
+
+function majorityMs(
   core: RaftCore,
   leader: LeaderState,
-  voters: readonly Voter[] = core.configuration.voters,
+  voters: readonly Voter[],
+  timeOf: (progress: Progress) => number,
 ): number {
-  const contacts = voters.map((voter) => {
+  const times = voters.map((voter) => {
     if (sameVoter(voter, core.self)) return core.nowMs
     const progress = leader.progress.get(voter.nodeId)
-    return progress !== undefined && sameVoter(progress.voter, voter) ? progress.lastContactMs : -1
+    return progress !== undefined && sameVoter(progress.voter, voter)
+      ? timeOf(progress)
+      : Number.NEGATIVE_INFINITY
   })
-  return majorityValue(contacts)
+  return majorityValue(times)
 }
 
 /** Would these voters be able to commit now? Stricter than check-quorum: a change can wait. */
 export function hasRecentQuorum(core: RaftCore, leader: LeaderState, voters: readonly Voter[]): boolean {
-  return core.nowMs - quorumContactMs(core, leader, voters) < core.timing.electionTimeoutMinMs / 2
+  const answeredMs = majorityMs(core, leader, voters, (progress) => progress.answeredMs)
+  return core.nowMs - answeredMs < core.timing.electionTimeoutMinMs / 2
 }
 
 function checkQuorumMs(core: RaftCore): number {

@@ -66,6 +66,12 @@ export class LogView {
     return this.newestConfiguration()?.configuration ?? NO_CONFIGURATION
   }
 
+  /** The one that the newest took the place of, where that is still an entry of the log. */
+  get configurationBefore(): Configuration | undefined {
+    if (this.configurations.length === 0) return undefined
+    return (this.configurations.at(-2) ?? this.snapshot)?.configuration
+  }
+
   get configurationIndex(): LogIndex {
     return this.newestConfiguration()?.index ?? 0
   }

@@ -14,7 +14,9 @@ export class Progress {
   /** Durable there; nothing beyond is counted. */
   matchIndex: LogIndex = 0
   nextIndex: LogIndex
+  /** A new leader grants each voter time to answer by taking it as heard; `answeredMs` grants nothing. */
   lastContactMs = -1
+  answeredMs = Number.NEGATIVE_INFINITY
   lastCaughtUpMs = -1
   /** The read context that it last echoed. */
   readContext = 0

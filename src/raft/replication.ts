@@ -94,6 +94,7 @@ function heard(core: RaftCore, leader: LeaderState, from: NodeId, directoryId: s
   if (progress === undefined) return undefined
   progress.noteDirectory(directoryId, core.log.lastIndex + 1)
   progress.lastContactMs = core.nowMs
+  progress.answeredMs = core.nowMs
   return progress
 }
 

@@ -36,6 +36,12 @@ export class HarnessDisk {
     this.entries.push(...effect.entries)
   }
 
+  /** Durably: the entry, or a snapshot of it. */
+  holds(index: number, term: number): boolean {
+    if ((this.snapshot?.index ?? 0) >= index) return true
+    return this.entries.some((entry) => entry.index === index && entry.term === term)
+  }
+
   save(snapshot: Snapshot, compactTo: number): void {
     if (snapshot.index <= (this.snapshot?.index ?? 0)) return
     this.snapshot = snapshot
@@ -87,6 +93,13 @@ export class HarnessNode {
       checksum,
       nowMs: world.nowMs,
     })
+  }
+
+  /** Its disk is gone; it starts again with an empty one, under another directory id. */
+  wipe(directoryId: string): void {
+    this.disk = new HarnessDisk()
+    this.directoryId = directoryId
+    this.start()
   }
 
   input(input: RaftInput): void {
@@ -170,8 +183,9 @@ export class Harness {
     observers: number,
     seed: number,
     readonly limits: RaftLimits = DEFAULT_RAFT_LIMITS,
+    nodes = voters + observers,
   ) {
-    this.ids = Array.from({ length: voters + observers }, (_, i) => i + 1)
+    this.ids = Array.from({ length: nodes }, (_, i) => i + 1)
     const random = new SeededRandom(seed)
     for (const id of this.ids) this.nodes.set(id, new HarnessNode(this, id, random.fork()))
     const configuration = {

@@ -93,14 +93,7 @@ const COMMANDS: Record<string, (story: Story, args: string[]) => void> = {
   /** restart <node>: what was not on its disk is lost. */
   restart: (story, [id]) => story.node(id).start(),
   /** wipe <node> <directory>: an empty disk with another directory id. */
-  wipe: (story, [id, directory]) => {
-    const node = story.node(id)
-    node.disk.hardState = { term: 0 }
-    node.disk.snapshot = undefined
-    node.disk.entries = []
-    node.directoryId = directory!
-    node.start()
-  },
+  wipe: (story, [id, directory]) => story.node(id).wipe(directory!),
   /** dead <node> <peer>: its dial of the peer was refused. */
   dead: (story, [id, peer]) => {
     const node = story.node(id)
