@@ -139,6 +139,49 @@ describe('a node configuration', () => {
   })
 })
 
+describe('roles', () => {
+  it('are both unless process.roles names one', () => {
+    expect(load({ file: { 'process.roles': undefined } }).config.roles).toEqual({
+      broker: true,
+      controller: true,
+    })
+  })
+
+  it('a dedicated controller has one listener, and it is gRPC', () => {
+    const { config } = load({ file: { 'process.roles': 'controller', listeners: undefined } })
+    expect(config.roles).toEqual({ broker: false, controller: true })
+    expect(config.listeners).toEqual([])
+    expect(config.controlListener).toMatchObject({ name: 'CONTROLLER', port: 9093 })
+  })
+
+  it('a dedicated broker finds the controllers by bootstrap servers', () => {
+    const { config } = load({
+      file: {
+        'node.id': '11',
+        'process.roles': 'broker',
+        'controller.quorum.voters': undefined,
+        'controller.quorum.bootstrap.servers': 'c1:9093, [::1]:9193',
+      },
+    })
+    expect(config.roles).toEqual({ broker: true, controller: false })
+    expect(config.voters).toEqual([])
+    expect(config.bootstrapServers).toEqual([
+      { host: 'c1', port: 9093 },
+      { host: '::1', port: 9193 },
+    ])
+  })
+
+  it('a controller that is no configured voter may join a running cluster', () => {
+    const { config, warnings } = load({
+      file: { 'node.id': '4', 'controller.quorum.bootstrap.servers': '127.0.0.1:9193' },
+      overrides: ['controller.quorum.auto.join.enable=true'],
+    })
+    expect(warnings).toEqual([])
+    expect(config.voters.map(({ nodeId }) => nodeId)).toEqual([1, 2, 3])
+    expect(config.properties.get('controller.quorum.auto.join.enable')).toBe('true')
+  })
+})
+
 describe('a warning, not an error', () => {
   it('for a Kafka key that has no effect', () => {
     const { config, warnings } = load({ file: { 'socket.send.buffer.bytes': '1' } })
@@ -146,12 +189,6 @@ describe('a warning, not an error', () => {
       'socket.send.buffer.bytes (/etc/kogge/server.properties line 7) is a Kafka key without effect in kogge: it is ignored.',
     ])
     expect(config.properties.has('socket.send.buffer.bytes')).toBe(false)
-  })
-
-  it('for bootstrap servers of the quorum', () => {
-    expect(load({ overrides: ['controller.quorum.bootstrap.servers=a:1'] }).warnings).toEqual([
-      'controller.quorum.bootstrap.servers (--override) is ignored: nodes find each other by controller.quorum.voters.',
-    ])
   })
 
   it('for a key that is given twice in one place', () => {
@@ -207,7 +244,7 @@ describe('one sentence that says what to do', () => {
     [
       'no voters',
       { file: { 'controller.quorum.voters': undefined } },
-      'controller.quorum.voters is missing: list every node with its gRPC address, the same on all of them, for instance 1@host1:9093,2@host2:9093,3@host3:9093.',
+      'controller.quorum.voters is missing: list every controller with its gRPC address, the same on all nodes, for instance 1@host1:9093,2@host2:9093,3@host3:9093; or name controllers of a cluster to join in controller.quorum.bootstrap.servers.',
     ],
     [
       'bad voter',
@@ -227,7 +264,40 @@ describe('one sentence that says what to do', () => {
     [
       'not a voter',
       { file: { 'node.id': '4' } },
-      'node.id=4 is not among controller.quorum.voters (1, 2, 3): every node is a voter for now, so add 4@host:9093 on all nodes, or correct node.id.',
+      'node.id=4 is not among controller.quorum.voters (1, 2, 3): correct node.id, add 4@host:9093 on all nodes of a cluster that is yet to be founded, or name controllers of a running one in controller.quorum.bootstrap.servers to join it.',
+    ],
+    [
+      'bootstrap servers that are none',
+      { file: { 'controller.quorum.bootstrap.servers': 'a:1,b' } },
+      "controller.quorum.bootstrap.servers=a:1,b: 'b' is not an address. Write host:port, as in 127.0.0.1:9093.",
+    ],
+    [
+      'nobody to join but itself',
+      { file: { 'node.id': '4', 'controller.quorum.bootstrap.servers': '127.0.0.1:9093' } },
+      'controller.quorum.bootstrap.servers names only this node itself (127.0.0.1:9093): name controllers of the cluster that it is to join.',
+    ],
+    [
+      'a broker that knows no controller',
+      { file: { 'process.roles': 'broker', 'controller.quorum.voters': undefined } },
+      'process.roles=broker must know the controllers: name them in controller.quorum.bootstrap.servers, for instance host1:9093,host2:9093,host3:9093.',
+    ],
+    [
+      'a broker among the voters',
+      { file: { 'process.roles': 'broker' } },
+      'node.id=1 is among controller.quorum.voters, but process.roles=broker has no vote: give the broker an id of its own, or write process.roles=broker,controller.',
+    ],
+    [
+      'a broker that is to join the voters',
+      {
+        file: { 'process.roles': 'broker', 'node.id': '4' },
+        overrides: ['controller.quorum.auto.join.enable=true'],
+      },
+      'controller.quorum.auto.join.enable=true is for controllers, and process.roles=broker is none: take it out.',
+    ],
+    [
+      'a controller with a listener for clients',
+      { file: { 'process.roles': 'controller' } },
+      'process.roles=controller serves no Kafka clients: take PLAINTEXT out of listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093.',
     ],
     [
       'another port than the voters say',
@@ -238,11 +308,6 @@ describe('one sentence that says what to do', () => {
       'aliases that differ',
       { file: { 'broker.id': '2' } },
       `node.id=1 (${FILE} line 1) contradicts broker.id=2 (${FILE} line 7), which is another name for the same key: keep one of them.`,
-    ],
-    [
-      'one role',
-      { file: { 'process.roles': 'broker' } },
-      'process.roles=broker is not supported yet: every node is both, so write process.roles=broker,controller.',
     ],
     [
       'no such role',

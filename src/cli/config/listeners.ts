@@ -55,6 +55,8 @@ export interface ListenerKeys {
   readonly interBroker: string | undefined
   readonly controller: string | undefined
   readonly inspect: string | undefined
+  /** False: a dedicated controller, which serves no Kafka client. */
+  readonly isBroker: boolean
 }
 
 export interface Listeners {
@@ -89,6 +91,13 @@ export function resolveListeners(keys: ListenerKeys): Listeners {
   const inspect =
     keys.inspect === undefined ? control : find('inspect.listener.name', keys.inspect.toUpperCase())
   const kafka = [...all.values()].filter((listener) => listener !== control && listener !== inspect)
+  if (!keys.isBroker) {
+    if (kafka.length === 0) return { kafka, interBrokerListenerName: '', control, inspect }
+    const names = kafka.map((listener) => listener.name).join(', ')
+    throw usageError(
+      `process.roles=controller serves no Kafka clients: take ${names} out of listeners=${keys.listeners}.`,
+    )
+  }
   if (kafka.length === 0) {
     throw usageError(
       `listeners=${keys.listeners} has no listener for Kafka clients beside the gRPC one: add PLAINTEXT://127.0.0.1:9092, for instance.`,
