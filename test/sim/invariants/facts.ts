@@ -1,4 +1,4 @@
-import type { LogIndex, Term } from '../../../src/lib/ids.js'
+import type { NodeId, Term, Uuid } from '../../../src/lib/ids.js'
 import type { MetadataImage, PartitionImage } from '../../../src/metadata/image.js'
 import type { Entry } from '../../../src/raft/types.js'
 import type { StoredBatch } from '../log-index.js'
@@ -23,6 +23,8 @@ export interface CommittedEntry {
 export class Facts {
   /** Raft's committed entries by index. */
   readonly committed: (CommittedEntry | undefined)[] = []
+  /** The directory that each node's consensus was last seen with. */
+  readonly directories = new Map<NodeId, Uuid>()
   /** The newest committed state of each partition, by key. */
   readonly newest = new Map<string, PartitionImage>()
   /** Every state of a partition by its partition epoch. */

@@ -21,6 +21,7 @@ export class Violation extends Error {
 
 /** The world that is looked at. */
 export interface Observed {
+  readonly clock: { readonly nowMs: number }
   readonly nodes: readonly SimNode[]
   readonly minInsyncReplicas: number
 }
@@ -82,6 +83,8 @@ export abstract class Invariant {
 
   /** Something of it changed. `before` is null for the first look at it. */
   onReplica(_world: Watched, _node: SimNode, _now: ReplicaState, _before: ReplicaState | null): void {}
+  /** The node's committed image moved; it is as the node has it now. */
+  onImage(_world: Watched, _node: SimNode, _image: MetadataImage): void {}
   /** A state of a partition that this node's committed image shows, each object once. */
   onState(_world: Watched, _fact: PartitionFact, _key: string, _image: MetadataImage, _node: SimNode): void {}
   /** A leader's high watermark passed this batch, the first that ever did. */

@@ -143,7 +143,8 @@ export class EpochsAreMonotonic extends Invariant {
   readonly title = '19 epochs are monotonic, and an applied AlterPartition matched both'
   isrShrinks = 0
   isrExpands = 0
-  private readonly leaders = new Map<string, NodeId>()
+  /** By leader epoch: 'node.incarnation'. */
+  private readonly leaders = new Map<string, string>()
   /** What leaders asked for: 'leader epoch/partition epoch/ISR', by partition. */
   private readonly proposals = new Map<string, Set<string>>()
 
@@ -154,10 +155,13 @@ export class EpochsAreMonotonic extends Invariant {
       this.fail(`${where}: leader epoch ${now.leaderEpoch} after ${before.leaderEpoch}`)
     if (now.role !== 'leader') return
     const reign = `${now.key}@${now.leaderEpoch}`
+    const life = `${node.id}.${node.incarnation}`
     const known = this.leaders.get(reign)
-    if (known === undefined) this.leaders.set(reign, node.id)
-    else if (known !== node.id)
-      this.fail(`nodes ${known} and ${node.id} both lead ${now.name}@${now.leaderEpoch}`)
+    if (known === undefined) this.leaders.set(reign, life)
+    else if (known !== life)
+      this.fail(
+        `${known} and ${life} both lead ${now.name}@${now.leaderEpoch} (node and how often it was started)`,
+      )
     if (now.isr === null || now.isr.type === 'committed') return
     let proposals = this.proposals.get(now.key)
     if (proposals === undefined) this.proposals.set(now.key, (proposals = new Set()))
@@ -222,4 +226,32 @@ function proposalOf(leaderEpoch: number, partitionEpoch: number, isr: readonly N
 
 function textOf({ leader, leaderEpoch, isr, elr, replicas }: PartitionImage): string {
   return `leader ${leader}@${leaderEpoch} replicas ${replicas.join('/')} ISR ${isr.join('/')} ELR ${elr.join('/')}`
+}
+
+/** A broker that leads before it knows of its own registration answers that it has no such partition. */
+export class UnfencedBrokersAreReady extends Invariant {
+  readonly title = 'an unfenced broker has applied its registration and opened its logs'
+  /** 'node@epoch' of registrations that were seen unfenced: the first time is the one that counts. */
+  private readonly unfenced = new Set<string>()
+
+  override onImage(world: Watched, _node: SimNode, image: MetadataImage): void {
+    for (const { id, epoch, fenced } of image.brokers.values()) {
+      const key = `${id}@${epoch}`
+      if (fenced || this.unfenced.has(key)) continue
+      this.unfenced.add(key)
+      this.judge(world, id, epoch)
+    }
+  }
+
+  private judge(world: Watched, id: NodeId, epoch: number): void {
+    const node = world.nodes.find((each) => each.id === id)
+    if (node === undefined || !node.isUp || node.node === null || node.isStopping) return
+    const { services, state } = node.node
+    if (services.brokerEpoch() !== epoch) return
+    this.checks++
+    const known = services.metadata.image.brokers.get(id)?.epoch
+    if (known !== epoch)
+      this.fail(`node ${id} is unfenced as of registration ${epoch}, and knows of ${known ?? 'none'}`)
+    if (state === 'starting' || state === 'recovering') this.fail(`node ${id} is unfenced and ${state}`)
+  }
 }

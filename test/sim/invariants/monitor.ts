@@ -17,6 +17,7 @@ import {
   LeaderWaitsForAllEligible,
   MembersHoldCommitted,
   OnlyLiveReplicasJoin,
+  UnfencedBrokersAreReady,
 } from './isr.js'
 import {
   OneLeaderPerTerm,
@@ -26,6 +27,7 @@ import {
   RestartedLeadersResign,
   TermsAreDurable,
 } from './raft-elections.js'
+import { LeadersResignWithoutQuorum, LiveLeadersAreKept } from './raft-leases.js'
 import {
   CommitIsFinal,
   CommittedIsDurable,
@@ -59,6 +61,7 @@ export class InvariantMonitor implements Watched {
   readonly epochs = new EpochsAreMonotonic()
   readonly consumed = new ConsumedNeverChanges()
   private readonly preVotes = new PreVoteChangesNothing()
+  private readonly checkQuorum = new LeadersResignWithoutQuorum()
   /** In the order in which they look at an event: the consensus's history first, which others judge by. */
   readonly all: readonly Invariant[]
   private readonly disks = new Map<number, LogIndex>()
@@ -93,12 +96,19 @@ export class InvariantMonitor implements Watched {
       new LastStableIsCommitted(),
       new AcknowledgedIsDurable(),
       new CommitsAreKept(),
+      this.checkQuorum,
+      new LiveLeadersAreKept(),
+      new UnfencedBrokersAreReady(),
     ]
     for (const node of world.nodes) this.disks.set(node.id, new LogIndex(node.disk))
   }
 
   get nodes(): readonly SimNode[] {
     return this.world.nodes
+  }
+
+  get clock(): { readonly nowMs: number } {
+    return this.world.clock
   }
 
   get minInsyncReplicas(): number {
@@ -128,6 +138,7 @@ export class InvariantMonitor implements Watched {
   }
 
   onImage(node: SimNode, image: MetadataImage): void {
+    for (const invariant of this.all) invariant.onImage(this, node, image)
     for (const fact of this.facts.noteImage(image)) {
       const key = this.facts.keyOfName(fact.name)!
       for (const invariant of this.all) invariant.onState(this, fact, key, image, node)
@@ -144,6 +155,7 @@ export class InvariantMonitor implements Watched {
     const quorum = broker.startedQuorum
     if (quorum !== null) this.lookAtRaft(node, watch, quorum)
     this.preVotes.forget(node)
+    if (watch.raft !== null) this.checkQuorum.afterEvent(this, node, watch.raft)
     this.lookAtReplicas(node, watch)
   }
 
@@ -209,6 +221,7 @@ export class InvariantMonitor implements Watched {
       lastTerm,
     }
     watch.raft = now
+    this.facts.directories.set(node.id, directoryId)
     for (const invariant of this.all) invariant.onRaft(this, node, now, before)
   }
 

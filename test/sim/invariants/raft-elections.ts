@@ -165,7 +165,7 @@ export class OnlyVotersCount extends Invariant {
   }
 
   override onRaft(_world: Watched, node: SimNode, now: RaftState, before: RaftState | null): void {
-    if (!now.isLeader || (before !== null && before.isLeader && before.term === now.term)) return
+    if (!now.isLeader || (before?.isLeader && before.term === now.term)) return
     this.checks++
     const { voters } = now.raft.status().configuration
     const known = this.granted.get(node.id)

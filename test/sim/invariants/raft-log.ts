@@ -55,7 +55,7 @@ export class LeaderCompleteness extends Invariant {
   readonly title = '5 leader completeness'
 
   override onRaft(world: Watched, node: SimNode, now: RaftState, before: RaftState | null): void {
-    if (!now.isLeader || (before !== null && before.isLeader && before.term === now.term)) return
+    if (!now.isLeader || (before?.isLeader && before.term === now.term)) return
     const { committed } = world.facts
     for (let index = now.firstIndex; index < committed.length; index++) {
       const expected = committed[index]
@@ -153,7 +153,7 @@ export class CommittedIsDurable extends Invariant {
     this.checks++
     const holders = world.nodes.filter(
       (node) =>
-        voters.some(({ nodeId }) => nodeId === node.id) &&
+        voters.some((v) => v.nodeId === node.id && v.directoryId === world.facts.directories.get(node.id)) &&
         (node.durableRaftTerm(index) === term || node.durableSnapshotIndex() >= index),
     )
     if (holders.length * 2 > voters.length) return
