@@ -12,11 +12,25 @@ export const command: Command = {
   synopsis: '[options]',
   positionals: [0, 0],
   options: {
-    nodes: { type: 'string', placeholder: 'number', help: `How many nodes (default ${DEFAULT_NODES}).` },
+    nodes: {
+      type: 'string',
+      placeholder: 'number',
+      help: `How many nodes, each broker and controller (default ${DEFAULT_NODES}).`,
+    },
+    controllers: {
+      type: 'string',
+      placeholder: 'number',
+      help: 'How many dedicated controllers, beside --brokers.',
+    },
+    brokers: {
+      type: 'string',
+      placeholder: 'number',
+      help: 'How many dedicated brokers, beside --controllers.',
+    },
     port: {
       type: 'string',
       placeholder: 'number',
-      help: `Of node 1; the others are a hundred apart, gRPC one above each (default ${DEFAULT_PORT}).`,
+      help: `Of the first broker; the others are a hundred apart, gRPC one above each (default ${DEFAULT_PORT}).`,
     },
     'data-dir': {
       type: 'string',
@@ -46,6 +60,8 @@ async function run(invocation: Invocation): Promise<void> {
   const nodes = prepareNodes({
     dataDirectory,
     nodes: invocation.wholeNumber('nodes', 1, MAX_NODES),
+    controllers: invocation.wholeNumber('controllers', 1, MAX_NODES),
+    brokers: invocation.wholeNumber('brokers', 1, MAX_NODES),
     port: invocation.wholeNumber('port', 1, 65_534),
     overrides,
     environment: process.env,
@@ -95,7 +111,7 @@ function restartDelay(text: string): number | undefined {
 
 function addressTable(nodes: readonly DevNode[], supervisor: Supervisor): string {
   const rows = nodes.map((node) => {
-    const kafka = node.config.listeners.map((l) => `${l.advertisedHost}:${l.advertisedPort}`).join(',')
+    const kafka = node.config.listeners.map((l) => `${l.advertisedHost}:${l.advertisedPort}`).join(',') || '-'
     const { advertisedHost, advertisedPort } = node.config.controlListener
     return [
       String(node.config.nodeId),

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { NodeConfig } from '../../broker/node-config.js'
+import { type NodeConfig, rolesOf } from '../../broker/node-config.js'
 import { loadNodeConfig } from '../config/load.js'
 import { type CliError, usageError } from '../errors.js'
 
@@ -15,9 +15,12 @@ export interface DevNode {
 
 export interface DevOptions {
   readonly dataDirectory: string
-  /** undefined: as the directory has it, else 3. */
+  /** Combined nodes; undefined: as the directory has it, else 3. */
   readonly nodes: number | undefined
-  /** Of node 1's Kafka listener; undefined: as the directory has it, else 9092. */
+  /** Dedicated ones instead; undefined: as the directory has it, else 3 where the other one is given. */
+  readonly controllers: number | undefined
+  readonly brokers: number | undefined
+  /** Of the first broker's Kafka listener; undefined: as the directory has it, else 9092. */
   readonly port: number | undefined
   /** Handed on to every node. */
   readonly overrides: readonly string[]
@@ -36,24 +39,88 @@ const OWN_KEYS = [
   'listeners',
   'advertised.listeners',
   'controller.quorum.voters',
+  'controller.quorum.bootstrap.servers',
+  'process.roles',
   'log.dirs',
   'log.dir',
 ]
 
+/** How many nodes of which kind, in the order of their ids. */
+interface Shape {
+  readonly combined: number
+  readonly controllers: number
+  readonly brokers: number
+}
+
 /** The nodes of a data directory: read from it, or written into it. @throws CliError where the options contradict it */
 export function prepareNodes(options: DevOptions): DevNode[] {
   refuseOwnKeys(options)
+  const asked = askedShape(options)
   const existing = existingNodes(options.dataDirectory)
-  if (existing.length > 0 && options.nodes !== undefined && options.nodes !== existing.length) {
+  if (existing.length === 0) {
+    writeNodes(options.dataDirectory, asked ?? shape(DEFAULT_NODES, 0, 0), options.port ?? DEFAULT_PORT)
+  }
+  const count = existing.length || total(asked ?? shape(DEFAULT_NODES, 0, 0))
+  const nodes = Array.from({ length: count }, (_, i) => readNode(i + 1, options))
+  if (existing.length > 0) {
+    if (asked !== undefined) refuseOtherShape(nodes, asked, options)
+    if (options.port !== undefined) refuseOtherPort(nodes, options.port)
+  }
+  return nodes
+}
+
+export function isBroker(node: DevNode): boolean {
+  return rolesOf(node.config).broker
+}
+
+function shape(combined: number, controllers: number, brokers: number): Shape {
+  return { combined, controllers, brokers }
+}
+
+function total({ combined, controllers, brokers }: Shape): number {
+  return combined + controllers + brokers
+}
+
+function shapeOf(nodes: readonly DevNode[]): Shape {
+  const roles = nodes.map(({ config }) => rolesOf(config))
+  return shape(
+    roles.filter(({ broker, controller }) => broker && controller).length,
+    roles.filter(({ broker }) => !broker).length,
+    roles.filter(({ controller }) => !controller).length,
+  )
+}
+
+function inWords({ combined, controllers, brokers }: Shape): string {
+  if (controllers + brokers === 0) return `${combined} nodes`
+  const dedicated = `${controllers} controllers and ${brokers} brokers`
+  return combined === 0 ? dedicated : `${combined} combined nodes, ${dedicated}`
+}
+
+/** undefined: nothing was asked for. */
+function askedShape({ nodes, controllers, brokers }: DevOptions): Shape | undefined {
+  if (controllers === undefined && brokers === undefined) {
+    return nodes === undefined ? undefined : shape(nodes, 0, 0)
+  }
+  if (nodes !== undefined) {
     throw usageError(
-      `${options.dataDirectory} holds a cluster of ${existing.length} nodes, which --nodes ${options.nodes} contradicts: leave the flag out, or give another directory with --data-dir.`,
+      '--nodes is for nodes that are broker and controller at once: leave it out, or leave out --controllers and --brokers.',
     )
   }
-  const count = existing.length || (options.nodes ?? DEFAULT_NODES)
-  if (existing.length === 0) writeNodes(options.dataDirectory, count, options.port ?? DEFAULT_PORT)
-  const nodes = Array.from({ length: count }, (_, i) => readNode(i + 1, options))
-  if (existing.length > 0 && options.port !== undefined) refuseOtherPort(nodes, options.port)
-  return nodes
+  return shape(0, controllers ?? DEFAULT_NODES, brokers ?? DEFAULT_NODES)
+}
+
+function refuseOtherShape(nodes: readonly DevNode[], asked: Shape, options: DevOptions): void {
+  const actual = shapeOf(nodes)
+  if (JSON.stringify(actual) === JSON.stringify(asked)) return
+  const flags =
+    options.nodes === undefined
+      ? `--controllers ${asked.controllers} --brokers ${asked.brokers}`
+      : `--nodes ${options.nodes}`
+  const contradict =
+    options.nodes === undefined ? 'contradict: leave the flags' : 'contradicts: leave the flag'
+  throw usageError(
+    `${options.dataDirectory} holds a cluster of ${inWords(actual)}, which ${flags} ${contradict} out, or give another directory with --data-dir.`,
+  )
 }
 
 function refuseOwnKeys({ overrides, environment }: DevOptions): void {
@@ -101,33 +168,51 @@ function unusable(path: string, error: unknown): CliError {
   )
 }
 
-function writeNodes(dataDirectory: string, count: number, port: number): void {
+function writeNodes(dataDirectory: string, wanted: Shape, port: number): void {
+  const count = total(wanted)
   const last = port + PORT_STEP * (count - 1) + 1
   if (last > 65535)
     throw usageError(`--port ${port} is too high for ${count} nodes: the last one would need port ${last}.`)
-  const ids = Array.from({ length: count }, (_, i) => i + 1)
-  const kafkaPort = (id: number) => port + PORT_STEP * (id - 1)
-  const voters = ids.map((id) => `${id}@127.0.0.1:${kafkaPort(id) + 1}`).join(',')
-  for (const id of ids) {
+  for (let id = 1; id <= count; id++) {
     const directory = join(dataDirectory, `node-${id}`)
-    const text = [
-      '# Written once by kogge dev, and kept: change what you like.',
-      `node.id=${id}`,
-      'process.roles=broker,controller',
-      `listeners=PLAINTEXT://127.0.0.1:${kafkaPort(id)},CONTROLLER://127.0.0.1:${kafkaPort(id) + 1}`,
-      'controller.listener.names=CONTROLLER',
-      `controller.quorum.voters=${voters}`,
-      '# Relative to this file.',
-      'log.dirs=data',
-      '',
-    ].join('\n')
     try {
       mkdirSync(directory, { recursive: true })
-      writeFileSync(join(directory, 'server.properties'), text)
+      writeFileSync(join(directory, 'server.properties'), propertiesText(id, wanted, port))
     } catch (error) {
       throw unusable(directory, error)
     }
   }
+}
+
+/** Controllers have the first ids; the brokers have the first ports, which clients are told. */
+function kafkaPort(id: number, { controllers, brokers }: Shape, port: number): number {
+  const place = id <= controllers ? brokers + id - 1 : id - controllers - 1
+  return port + PORT_STEP * place
+}
+
+function propertiesText(id: number, wanted: Shape, port: number): string {
+  const { combined, controllers, brokers } = wanted
+  const grpc = (node: number) => `127.0.0.1:${kafkaPort(node, wanted, port) + 1}`
+  const voterIds = Array.from({ length: combined || controllers }, (_, i) => i + 1)
+  const voters = `controller.quorum.voters=${voterIds.map((node) => `${node}@${grpc(node)}`).join(',')}`
+  const roles = combined > 0 ? 'broker,controller' : id <= controllers ? 'controller' : 'broker'
+  const kafka = roles === 'controller' ? '' : `PLAINTEXT://127.0.0.1:${kafkaPort(id, wanted, port)},`
+  const replicas = Math.min(DEFAULT_NODES, brokers)
+  return [
+    '# Written once by kogge dev, and kept: change what you like.',
+    `node.id=${id}`,
+    `process.roles=${roles}`,
+    `listeners=${kafka}CONTROLLER://${grpc(id)}`,
+    'controller.listener.names=CONTROLLER',
+    roles === 'broker' ? `controller.quorum.bootstrap.servers=${voterIds.map(grpc).join(',')}` : voters,
+    // Combined nodes know by the voters how many brokers there will be.
+    ...(combined > 0
+      ? []
+      : [`default.replication.factor=${replicas}`, `offsets.topic.replication.factor=${replicas}`]),
+    '# Relative to this file.',
+    'log.dirs=data',
+    '',
+  ].join('\n')
 }
 
 function readNode(id: number, options: DevOptions): DevNode {
@@ -162,12 +247,14 @@ function readText(file: string): string {
 }
 
 function refuseOtherPort(nodes: readonly DevNode[], port: number): void {
+  const actualShape = shapeOf(nodes)
   for (const { config, configFile } of nodes) {
-    const expected = port + PORT_STEP * (config.nodeId - 1)
-    const actual = config.listeners[0]!.port
-    if (actual === expected) continue
+    const listener = config.listeners[0]
+    if (listener === undefined) continue
+    const expected = kafkaPort(config.nodeId, actualShape, port)
+    if (listener.port === expected) continue
     throw usageError(
-      `${configFile} has port ${actual}, which --port ${port} contradicts (node ${config.nodeId} would be at ${expected}): leave the flag out, edit the file, or give another directory with --data-dir.`,
+      `${configFile} has port ${listener.port}, which --port ${port} contradicts (node ${config.nodeId} would be at ${expected}): leave the flag out, edit the file, or give another directory with --data-dir.`,
     )
   }
 }

@@ -4,7 +4,7 @@ import { KafkaClient, Producer } from '../../adapters/kafka-client/index.js'
 import { ErrorCode } from '../../wire/errors.js'
 import { CreateTopics } from '../../wire/messages/create-topics.js'
 import { DeleteTopics } from '../../wire/messages/delete-topics.js'
-import type { DevNode } from './layout.js'
+import { type DevNode, isBroker } from './layout.js'
 
 const PROBE_TOPIC = '__kogge_ready'
 const POLL_MS = 15
@@ -16,7 +16,8 @@ const TRY_MS = 5_000
  * default: by trying it, on a topic that is deleted again. Also resolves when `isStopped`.
  */
 export async function waitUntilReady(nodes: readonly DevNode[], isStopped: () => boolean): Promise<void> {
-  const bootstrap = nodes.map(({ config }) => {
+  const brokers = nodes.filter(isBroker)
+  const bootstrap = brokers.map(({ config }) => {
     const listener = config.listeners[0]!
     return { host: listener.advertisedHost, port: listener.advertisedPort }
   })
@@ -28,7 +29,7 @@ export async function waitUntilReady(nodes: readonly DevNode[], isStopped: () =>
   })
   try {
     while (!isStopped()) {
-      if (await isReady(client, nodes.length)) return
+      if (await isReady(client, brokers.length)) return
       await sleep(POLL_MS)
     }
   } finally {
