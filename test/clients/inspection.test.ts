@@ -190,7 +190,9 @@ it('kogge raft watch outlives the leader that it watches, and sees the next one'
   const json = await kogge(['raft', 'elections', '-o', 'json', '--inspect', others.map(addressOf).join(',')])
   const elections = JSON.parse(json.stdout) as Election[]
   const ofRaft = elections.findLast(({ type }) => type === 'raft')!
-  expect(ofRaft).toMatchObject({ formerLeader: leader, cause: 'leaderDead', seenBy: others })
+  expect(ofRaft).toMatchObject({ formerLeader: leader, seenBy: others })
+  // A refused dial tells of the death within milliseconds; on a busy machine the silence may end first.
+  expect(ofRaft.cause).toMatch(/^(leaderDead|electionTimeout)$/)
   expect(ofRaft.costMs).toBeGreaterThan(0)
   expect(elections).toContainEqual(
     expect.objectContaining({
@@ -201,11 +203,12 @@ it('kogge raft watch outlives the leader that it watches, and sees the next one'
   )
   const text = await kogge(['raft', 'elections', '--limit', '3', '--inspect', addressOf(others[0]!)])
   expect(text.stdout).toMatch(/^TIME +WHAT +CAUSE +FROM +TO +COST +COURSE\n/)
-  expect(text.stdout).toMatch(/leaderDead .* ms {2}noticed at \d+, elected at \d+, committing at \d+ ms/)
+  expect(text.stdout).toMatch(/Raft, term \d+ .* ms {2}noticed at \d+, elected at \d+, committing at \d+ ms/)
 })
 
 interface Election {
   type: string
+  cause: string
   costMs: number | null
 }
 
