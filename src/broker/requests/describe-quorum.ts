@@ -6,6 +6,7 @@ import {
   type DescribeQuorumResponse,
 } from '../../wire/messages/describe-quorum.js'
 import type { ApiHandler } from '../handler.js'
+import type { PeerAddress } from '../peer-message.js'
 import type { BrokerServices } from '../services.js'
 import { forward } from './admin.js'
 
@@ -40,7 +41,7 @@ export function describeQuorumHandler(
               topicName === METADATA_TOPIC && partitionIndex === 0 ? metadata : unknown(partitionIndex),
             ),
           })),
-          nodes: services.config.voters.map(({ nodeId, host, port }) => ({
+          nodes: controlAddresses(services).map(({ nodeId, host, port }) => ({
             nodeId,
             listeners: [{ name: services.config.controlListener.name, host, port }],
           })),
@@ -66,6 +67,16 @@ export function describeQuorumHandler(
       })
     },
   }
+}
+
+/** Of every node that this one knows: its peers, and the registered brokers. By id. */
+function controlAddresses(services: BrokerServices): PeerAddress[] {
+  const known = new Map(services.quorum.status().addresses.map((address) => [address.nodeId, address]))
+  for (const { id: nodeId, controlEndpoint } of services.metadata.image.brokers.values()) {
+    if (controlEndpoint === undefined || known.has(nodeId)) continue
+    known.set(nodeId, { nodeId, host: controlEndpoint.host, port: controlEndpoint.port })
+  }
+  return [...known.values()].sort((a, b) => a.nodeId - b.nodeId)
 }
 
 function stateOf(replica: QuorumReplica): ReplicaState {

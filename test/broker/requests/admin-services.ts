@@ -75,9 +75,9 @@ export class Node {
           done(reply)
         })
       },
-      status: () => this.status as QuorumStatus,
+      status: () => ({ addresses: [1, 2, 3].map(addressOf), ...this.status }) as QuorumStatus,
     }
-    const voters = [1, 2, 3].map((nodeId) => ({ nodeId, host: `host-${nodeId}`, port: 9093 }))
+    const voters = [1, 2, 3].map(addressOf)
     const { properties } = cluster.options
     const configs = new ConfigView({
       nodeId: 1,
@@ -152,4 +152,8 @@ export class Node {
     if (asked.response === undefined) throw new Error('no answer yet')
     return asked.response
   }
+}
+
+function addressOf(nodeId: number): { nodeId: number; host: string; port: number } {
+  return { nodeId, host: `host-${nodeId}`, port: 9093 }
 }
