@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { decodeProducerSnapshot, encodeProducerSnapshot } from '../../src/partition/producer-snapshot.js'
 import { lastSequenceOf, nextSequence, ProducerState } from '../../src/partition/producer-state.js'
+import { crc32c } from '../../src/wire/crc32c.js'
 import { ErrorCode } from '../../src/wire/errors.js'
 
 const LAST = 2 ** 31 - 1
@@ -113,6 +114,29 @@ describe('a snapshot', () => {
       type: 'duplicate',
       batch: { baseOffset: 0, lastOffset: 3 },
     })
+  })
+
+  it('recognises each of the five batches in flight again, of every producer', () => {
+    const { state, send } = table()
+    for (let i = 0; i < 6; i++) send(2 * i, 2)
+    send(0, 1, 0, 8)
+    const copy = restored(encodeProducerSnapshot(state, 100))
+    expect(copy.isSound).toBe(true)
+    expect([...copy.state.all()]).toEqual([...state.all()])
+    const again = { producerId: 7, producerEpoch: 0, baseSequence: 2, lastSequence: 3 }
+    expect(copy.state.check(again)).toMatchObject({ type: 'duplicate', batch: { baseOffset: 2 } })
+  })
+
+  it('is refused where its end is missing or goes on', () => {
+    const { state, send } = table()
+    send(0)
+    send(1)
+    const bytes = encodeProducerSnapshot(state, 100)
+    for (const changed of [bytes.subarray(0, -1), Buffer.concat([bytes, Buffer.alloc(1)])]) {
+      const whole = Buffer.from(changed)
+      whole.writeUInt32BE(crc32c(whole.subarray(6)), 2)
+      expect(restored(whole).isSound).toBe(false)
+    }
   })
 
   it('leaves out what lies at or past its offset, which may still be cut off', () => {
