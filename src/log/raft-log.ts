@@ -9,17 +9,9 @@ import {
   type StoreOperation,
 } from '../ports/ordered-store.js'
 import type { Entry, HardState, Snapshot } from '../raft/types.js'
-import { crc32c } from '../wire/crc32c.js'
-import {
-  chunkKey,
-  encodeEntry,
-  encodeHardState,
-  encodeSnapshotHead,
-  entryKey,
-  KEY_HARD_STATE,
-  KEY_SNAPSHOT,
-} from './raft-log-codec.js'
+import { encodeEntry, encodeHardState, entryKey, KEY_HARD_STATE } from './raft-log-codec.js'
 import { recover } from './raft-log-recovery.js'
+import { deleteChunks, orphanedChunks, SnapshotPieces } from './snapshot-pieces.js'
 import { type SlotState, type SlotsOpening, VoteSlots } from './vote-slots.js'
 
 /** One `persist` effect of the Raft core, or what belongs to a snapshot of its own. */
@@ -30,7 +22,10 @@ export interface RaftLogWrite {
   /** Drop every entry from this index on. */
   truncateFrom?: LogIndex
   entries?: readonly Entry[]
-  /** A snapshot of this very log: entries up to and with `compactTo` go. */
+  /**
+   * A snapshot of this very log: entries up to and with `compactTo` go. It is written beside what comes after it, and
+   * `done` is called when it is durable, or when a newer one took its place.
+   */
   save?: { snapshot: Snapshot; compactTo: LogIndex }
 }
 
@@ -57,10 +52,19 @@ export type RaftLogOpening =
   /** It could not be read at all. */
   | { type: 'failed'; error: Error }
 
-const CHUNK_BYTES = 1024 * 1024
+/** Of the entries that a snapshot made superfluous, in one batch. */
+const MAX_DELETES = 1000
 
 interface Waiting {
   write: RaftLogWrite
+  done: () => void
+  /** Of a snapshot to be installed: written before the batch that installs it. */
+  pieces: SnapshotPieces | undefined
+}
+
+interface Save {
+  pieces: SnapshotPieces
+  compactTo: LogIndex
   done: () => void
 }
 
@@ -71,9 +75,15 @@ interface Waiting {
  * The order that makes recovery sound: the slots never promise what the store does not yet hold. A bound is lowered
  * before the store truncates; a term, a vote or a higher bound is written after the store has it. Term and vote are
  * in both before the answer; the bound follows at once behind an append, so that it lags by one group at most.
+ *
+ * Snapshots are written in pieces, one to a batch, so that no append waits for a whole one; the head that makes the
+ * pieces count comes last. Entries that a snapshot made superfluous go in bounded batches behind it, oldest first.
  */
 export class RaftLog {
   private queue: Waiting[] = []
+  private save: Save | undefined
+  /** Entries up to and with this index are superfluous. */
+  private compactTo: LogIndex = 0
   private flushing = false
   private scheduled = false
   private stopped = false
@@ -87,6 +97,8 @@ export class RaftLog {
     private first: LogIndex,
     private last: LogIndex,
     private snapshot: { index: LogIndex; chunks: number } | undefined,
+    /** What a process that died left behind; gone with the first batch. */
+    private orphans: StoreOperation[],
   ) {}
 
   static open(options: RaftLogOptions, done: (opening: RaftLogOpening) => void): void {
@@ -128,6 +140,7 @@ export class RaftLog {
       entries[0]?.index ?? last + 1,
       last,
       head === undefined ? undefined : { index: head.snapshot.index, chunks: head.chunks },
+      orphanedChunks(found, head),
     )
     return { type: 'open', log, contents: { hardState, snapshot, entries } }
   }
@@ -135,19 +148,47 @@ export class RaftLog {
   /** Writes are made durable in the order of the calls, each whole or not at all; `done` is called once it is. */
   write(write: RaftLogWrite, done: () => void): void {
     if (this.stopped) return
-    this.queue.push({ write, done })
+    const { save, install } = write
+    if (save !== undefined) {
+      this.startSave({ pieces: new SnapshotPieces(save.snapshot), compactTo: save.compactTo, done })
+    } else {
+      this.queue.push({
+        write,
+        done,
+        pieces: install === undefined ? undefined : new SnapshotPieces(install),
+      })
+    }
     this.schedule()
+  }
+
+  /** One at a time, the newest. */
+  private startSave(save: Save): void {
+    const isNewer = save.pieces.index > Math.max(this.snapshot?.index ?? 0, this.save?.pieces.index ?? 0)
+    if (!isNewer) {
+      this.options.clock.endOfTurn(() => this.settle([save.done]))
+      return
+    }
+    const former = this.save
+    this.save = save
+    if (former === undefined) return
+    this.orphans.push(...former.pieces.abandon())
+    this.options.clock.endOfTurn(() => this.settle([former.done]))
+  }
+
+  private settle(done: readonly (() => void)[]): void {
+    for (const each of done) if (!this.stopped) each()
   }
 
   /** No `done` follows. The store belongs to the caller. */
   close(): void {
     this.stopped = true
     this.queue = []
+    this.save = undefined
     this.slots.close()
   }
 
   private schedule(): void {
-    if (this.flushing || this.scheduled || this.queue.length === 0) return
+    if (this.flushing || this.scheduled || !this.hasWork) return
     this.scheduled = true
     this.options.clock.endOfTurn(() => {
       this.scheduled = false
@@ -155,20 +196,25 @@ export class RaftLog {
     })
   }
 
+  private get hasWork(): boolean {
+    return this.queue.length > 0 || this.save !== undefined || this.compactTo >= this.first
+  }
+
   private flush(): void {
-    const group = this.queue
-    this.queue = []
+    const group = this.takeGroup()
     this.flushing = true
-    const operations: StoreOperation[] = []
+    const operations = this.orphans
+    this.orphans = []
     let lowest = this.slot.lastIndexBound
     let { hardState } = this.slot
-    for (const { write } of group) {
-      lowest = Math.min(lowest, this.apply(write, operations))
+    for (const { write, pieces } of group) {
+      lowest = Math.min(lowest, this.apply(write, pieces, operations))
       hardState = write.hardState ?? hardState
     }
+    const dones = [...group.map(({ done }) => done), ...this.writeBeside(operations)]
     const finish = (): void => {
       this.flushing = false
-      for (const { done } of group) if (!this.stopped) done()
+      this.settle(dones)
       this.schedule()
     }
     const isHardStateNew = hardState !== this.slot.hardState
@@ -189,17 +235,53 @@ export class RaftLog {
     } else store()
   }
 
+  /** Everything that waits, up to a snapshot to be installed of which more than one piece is left. */
+  private takeGroup(): Waiting[] {
+    const unready = this.queue.findIndex(({ pieces }) => pieces?.isNearlyWhole === false)
+    return this.queue.splice(0, unready === -1 ? this.queue.length : unready)
+  }
+
+  /** What goes along with a group: a piece of a snapshot, or the next few superfluous entries. Returns who is done. */
+  private writeBeside(operations: StoreOperation[]): (() => void)[] {
+    const installing = this.queue[0]?.pieces
+    if (installing !== undefined) {
+      operations.push(...installing.next())
+      return []
+    }
+    if (this.compactTo >= this.first) {
+      const to = Math.min(this.compactTo, this.first + MAX_DELETES - 1)
+      this.deleteEntries(this.first, to, operations)
+      this.first = to + 1
+    }
+    const { save } = this
+    if (save === undefined) return []
+    if (!save.pieces.isNearlyWhole) {
+      operations.push(...save.pieces.next())
+      return []
+    }
+    this.putSnapshot(save.pieces, operations)
+    this.compactTo = Math.min(save.compactTo, this.last)
+    this.save = undefined
+    return [save.done]
+  }
+
   /** Turns one write into operations. Returns the lowest last index that the store passes through. */
-  private apply(write: RaftLogWrite, operations: StoreOperation[]): LogIndex {
+  private apply(
+    write: RaftLogWrite,
+    pieces: SnapshotPieces | undefined,
+    operations: StoreOperation[],
+  ): LogIndex {
     if (write.hardState !== undefined) {
       operations.push({ type: 'put', key: KEY_HARD_STATE, value: encodeHardState(write.hardState) })
     }
     let lowest = this.last
-    if (write.install !== undefined) {
+    if (pieces !== undefined) {
       this.deleteEntries(this.first, this.last, operations)
-      this.putSnapshot(write.install, operations)
-      this.first = write.install.index + 1
-      this.last = write.install.index
+      this.abandonSave(operations)
+      this.putSnapshot(pieces, operations)
+      this.first = pieces.index + 1
+      this.last = pieces.index
+      this.compactTo = 0
       lowest = Math.min(lowest, this.last)
     }
     if (write.truncateFrom !== undefined && write.truncateFrom <= this.last) {
@@ -213,35 +295,31 @@ export class RaftLog {
       operations.push({ type: 'put', key: entryKey(entry.index), value: encodeEntry(entry) })
       this.last = entry.index
     }
-    if (write.save !== undefined) {
-      const { snapshot, compactTo } = write.save
-      // A newer one that was installed meanwhile stays.
-      if (snapshot.index > (this.snapshot?.index ?? 0)) {
-        this.putSnapshot(snapshot, operations)
-        this.deleteEntries(this.first, Math.min(compactTo, this.last), operations)
-        this.first = Math.max(this.first, compactTo + 1)
-      }
-    }
     return lowest
+  }
+
+  /** A leader's snapshot, which is newer, took its place. */
+  private abandonSave(operations: StoreOperation[]): void {
+    const { save } = this
+    if (save === undefined) return
+    this.save = undefined
+    operations.push(...save.pieces.abandon())
+    this.options.clock.endOfTurn(() => this.settle([save.done]))
   }
 
   private deleteEntries(from: LogIndex, to: LogIndex, operations: StoreOperation[]): void {
     for (let index = from; index <= to; index++) operations.push({ type: 'del', key: entryKey(index) })
   }
 
-  private putSnapshot(snapshot: Snapshot, operations: StoreOperation[]): void {
-    for (let chunk = 0; chunk < (this.snapshot?.chunks ?? 0); chunk++) {
-      operations.push({ type: 'del', key: chunkKey(this.snapshot!.index, chunk) })
+  /** All but its last piece are in the store: from this batch on they count, and those of the one before go. */
+  private putSnapshot(pieces: SnapshotPieces, operations: StoreOperation[]): void {
+    operations.push(...pieces.next())
+    assert(pieces.isWhole, 'the head of a snapshot comes behind its pieces')
+    if (this.snapshot !== undefined) {
+      operations.push(...deleteChunks(this.snapshot.index, this.snapshot.chunks))
     }
-    const { data, ...rest } = snapshot
-    const chunks = Math.ceil(data.length / CHUNK_BYTES)
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      const value = data.subarray(chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES)
-      operations.push({ type: 'put', key: chunkKey(snapshot.index, chunk), value })
-    }
-    const head = { snapshot: rest, chunks, totalBytes: data.length, checksum: crc32c(data) }
-    operations.push({ type: 'put', key: KEY_SNAPSHOT, value: encodeSnapshotHead(head) })
-    this.snapshot = { index: snapshot.index, chunks }
+    operations.push(pieces.head())
+    this.snapshot = { index: pieces.index, chunks: pieces.count }
   }
 
   private writeSlot(state: SlotState, done: () => void): void {
@@ -258,6 +336,7 @@ export class RaftLog {
     }
     this.stopped = true
     this.queue = []
+    this.save = undefined
     this.options.fatal(error)
   }
 }

@@ -7,6 +7,7 @@ import {
   type RaftLogWrite,
 } from '../../src/log/raft-log.js'
 import { entryKey } from '../../src/log/raft-log-codec.js'
+import { PIECE_BYTES } from '../../src/log/snapshot-pieces.js'
 import type { Entry, Snapshot } from '../../src/raft/types.js'
 import { type SimProcess, SimWorldClock } from '../sim/clock.js'
 import { SimDisk } from '../sim/disk.js'
@@ -133,6 +134,8 @@ describe('the Raft log', () => {
     write(log, { hardState: { term: 1 }, entries: [first(), data(2), data(3), data(4), data(5)] })
     const big = snapshot(4, 3_000_000)
     write(log, { save: { snapshot: big, compactTo: 2 } })
+    // The superfluous entries go behind it.
+    world.runFor(10)
     powerCut()
     let { contents } = openWell()
     expect(contents.snapshot?.index).toBe(4)
@@ -144,6 +147,123 @@ describe('the Raft log', () => {
     contents = openWell().contents
     expect(contents.snapshot?.index).toBe(9)
     expect(contents.entries.map((entry) => entry.index)).toEqual([10])
+  })
+
+  it('writes a snapshot beside the appends, a bounded piece at a time', () => {
+    const { log } = openWell()
+    write(log, { hardState: { term: 1 }, entries: [first(), data(2)] })
+    const sizes: number[] = []
+    store.failBatch = (operations) => {
+      sizes.push(operations.reduce((sum, each) => sum + (each.type === 'put' ? each.value.length : 0), 0))
+      return null
+    }
+    const order: string[] = []
+    log.write({ save: { snapshot: snapshot(2, 3_000_000), compactTo: 1 } }, () => order.push('snapshot'))
+    let last = 2
+    const append = (): void => {
+      const index = ++last
+      log.write({ entries: [data(index)] }, () => {
+        order.push(`entry ${index}`)
+        if (index < 8) append()
+      })
+    }
+    append()
+    world.runUntilTrue(() => order.includes('snapshot'), 1000)
+    expect(order).toEqual(['entry 3', 'entry 4', 'entry 5', 'entry 6', 'entry 7', 'entry 8', 'snapshot'])
+    expect(Math.max(...sizes)).toBeLessThan(PIECE_BYTES + 1000)
+    powerCut()
+    const { contents } = openWell()
+    expect(contents.snapshot?.data.length).toBe(3_000_000)
+    expect(contents.entries.at(-1)?.index).toBe(8)
+  })
+
+  it('deletes superfluous entries in bounded batches', () => {
+    const { log } = openWell()
+    const entries = Array.from({ length: 5000 }, (_, i) => (i === 0 ? first() : data(i + 1)))
+    write(log, { hardState: { term: 1 }, entries })
+    const sizes: number[] = []
+    store.failBatch = (operations) => {
+      sizes.push(operations.length)
+      return null
+    }
+    write(log, { save: { snapshot: snapshot(5000), compactTo: 4990 } })
+    world.runFor(50)
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(1002)
+    powerCut()
+    expect(openWell().contents.entries.map((entry) => entry.index)).toEqual(
+      Array.from({ length: 10 }, (_, i) => 4991 + i),
+    )
+  })
+
+  it('forgets the pieces of a snapshot that a crash cut off, also where another one of that index follows', () => {
+    const { log } = openWell()
+    write(log, { hardState: { term: 1 }, entries: [first(), data(2), data(3)] })
+    write(log, { save: { snapshot: snapshot(2, 1000), compactTo: 0 } })
+    log.write({ save: { snapshot: snapshot(3, 3_000_000), compactTo: 1 } }, () => {})
+    world.runFor(6)
+    powerCut()
+    const again = openWell()
+    expect(again.contents.snapshot?.index).toBe(2)
+    write(again.log, { save: { snapshot: snapshot(3, 10), compactTo: 1 } })
+    world.runFor(10)
+    powerCut()
+    expect(openWell().contents.snapshot?.data.length).toBe(10)
+    expect([...store.durableEntries().keys()].filter((key) => key.startsWith('c')).length).toBe(1)
+  })
+
+  it('lets a newer snapshot, its own or a leader’s, take the place of one that is being written', () => {
+    const { log } = openWell()
+    write(log, { hardState: { term: 1 }, entries: [first(), data(2), data(3)] })
+    const done: string[] = []
+    log.write({ save: { snapshot: snapshot(2, 3_000_000), compactTo: 1 } }, () => done.push('two'))
+    world.runFor(3)
+    log.write({ save: { snapshot: snapshot(3, 2_000_000), compactTo: 1 } }, () => done.push('three'))
+    world.runFor(3)
+    expect(done).toEqual(['two'])
+    log.write({ install: snapshot(9, 1_000_000) }, () => done.push('nine'))
+    log.write({ hardState: { term: 2 }, entries: [data(10, 2)] }, () => done.push('entry'))
+    world.runUntilTrue(() => done.length === 4, 1000)
+    expect(done).toEqual(['two', 'three', 'nine', 'entry'])
+    powerCut()
+    const { contents } = openWell()
+    expect(contents.snapshot?.index).toBe(9)
+    expect(contents.entries.map((entry) => entry.index)).toEqual([10])
+    expect([...store.durableEntries().keys()].filter((key) => key.startsWith('c')).length).toBe(4)
+  })
+
+  it.each([
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+  ])('survives a power cut at any moment of a snapshot, seed %i', (seed) => {
+    const random = new SeededRandom(seed)
+    let { log } = openWell()
+    write(log, { hardState: { term: 1 }, entries: [first()] })
+    let last = 1
+    let saved = 0
+    for (let round = 0; round < 40; round++) {
+      const dice = random.uint32() % 10
+      if (dice < 6) log.write({ entries: [data(++last)] }, () => {})
+      else if (dice < 8) {
+        const of = snapshot(last, 1 + (random.uint32() % 900_000))
+        log.write({ save: { snapshot: of, compactTo: Math.max(0, last - 3) } }, () => {
+          saved = Math.max(saved, of.index)
+        })
+      } else if (dice < 9) {
+        last += 5
+        const of = snapshot(last, 1 + (random.uint32() % 900_000))
+        log.write({ install: of }, () => {
+          saved = Math.max(saved, of.index)
+        })
+      }
+      world.runFor(random.uint32() % 6)
+      if (random.uint32() % 8 !== 0) continue
+      powerCut(random.uint32())
+      const { contents, log: next } = openWell()
+      log = next
+      expect(contents.snapshot?.index ?? 0).toBeGreaterThanOrEqual(saved)
+      last = contents.entries.at(-1)?.index ?? contents.snapshot!.index
+      const { snapshot: found } = contents
+      if (found !== undefined) expect(found.data.every((byte) => byte === found.index % 256)).toBe(true)
+    }
   })
 
   it.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])('survives a power cut at any moment, seed %i', (seed) => {

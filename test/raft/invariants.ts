@@ -142,16 +142,22 @@ export class Invariants {
     if (counts(configuration)) return true
     const uncommitted = node.node
       .entries(Math.max(firstIndex, commitIndex + 1), Number.MAX_SAFE_INTEGER)
-      .flatMap((entry) => (entry.type === 'configuration' ? entry.configuration : []))
-    const before = uncommitted.at(-2) ?? this.configurations.get(Math.max(0, ...this.configurations.keys()))
-    return uncommitted.length > 0 && before !== undefined && counts(before)
+      .filter((entry) => entry.type === 'configuration')
+    const newest = uncommitted.at(-1)
+    if (newest === undefined) return false
+    const before = uncommitted.at(-2)?.configuration ?? this.configurationBefore(newest.index)
+    return before !== undefined && counts(before)
+  }
+
+  /** The committed one. */
+  private configurationBefore(index: number): Configuration | undefined {
+    const earlier = [...this.configurations.keys()].filter((other) => other < index)
+    return this.configurations.get(Math.max(0, ...earlier))
   }
 
   /** KIP-853: one voter at a time. */
   private onConfiguration(index: number, configuration: Configuration): void {
-    const before = this.configurations.get(
-      Math.max(0, ...[...this.configurations.keys()].filter((i) => i < index)),
-    )
+    const before = this.configurationBefore(index)
     this.configurations.set(index, configuration)
     if (before === undefined) return
     const ids = (voters: readonly Voter[]): string[] => voters.map((voter) => voter.directoryId)
