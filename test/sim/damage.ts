@@ -30,6 +30,12 @@ export class DamageBudget {
     return this.damaged === node
   }
 
+  /** A read of this node fails: the log that it hits is taken for damaged. */
+  strike(node: SimNode): void {
+    this.damaged = node
+    this.world.damagedNodes.add(node.id)
+  }
+
   /** Flips one bit in each of so many files of a node that is down; what they are called. */
   flip(node: SimNode, random: SeededRandom, count: number): string[] {
     const files = filesOf(node)
@@ -39,7 +45,7 @@ export class DamageBudget {
       const position = randomBelow(random, size)
       node.disk.flipBit(path, position, randomBelow(random, 8))
       this.flips.push({ path, position, value: byteAt(node, path, position)! })
-      this.damaged = node
+      this.strike(node)
       struck.push(`${path}@${position}`)
     }
     return struck

@@ -6,6 +6,9 @@ import { downTimeMs } from './process-faults.js'
 /** What the partition logs leave free for the Raft log. */
 const RESERVED_BYTES = 64 * 1024 * 1024
 
+/** A failure of a read that nobody asked for in this time does not come. */
+const READ_WITHIN_MS = 2_000
+
 /** What befalls disks. */
 export const DISK_FAULTS = {
   slowDisk(context: FaultContext, node: SimNode): boolean {
@@ -30,9 +33,17 @@ export const DISK_FAULTS = {
     return true
   },
 
+  /** EIO of a read: the log is quarantined, or the node gives up. */
   failedRead(context: FaultContext, node: SimNode): boolean {
-    context.world.struck('failedRead', `the next read of node ${node.id} fails`)
+    const { world, budget } = context
+    if (!budget.mayDamage(node)) return false
+    budget.strike(node)
+    world.struck('failedRead', `the next read of node ${node.id} fails`)
     node.failNextAccess('read', gaveUp(context, node))
+    const { incarnation } = node
+    context.later(READ_WITHIN_MS, () => {
+      if (node.incarnation === incarnation) node.cancelFailure()
+    })
     return true
   },
 

@@ -116,7 +116,6 @@ export class SimNode {
   /** An injected failure that has not come yet does not come. */
   cancelFailure(): void {
     const { faults } = this.disk
-    if (faults.failSync === null && faults.failAccess === null) return
     faults.failSync = null
     faults.failAccess = null
     this.onGivenUp = null

@@ -71,10 +71,10 @@ abstract class SendingClient extends SimClient {
     partition: number,
     acks: -1 | 1,
     records: Uint8Array,
-    done: (errorCode: number, baseOffset: number) => void,
+    done: (errorCode: number, baseOffset: number, errorMessage: string | null) => void,
   ): void {
     const leader = this.leaderOf(partition)
-    if (leader.id < 0) return this.after(0, () => done(NOT_ANSWERED, -1))
+    if (leader.id < 0) return this.after(0, () => done(NOT_ANSWERED, -1, null))
     const body = {
       acks,
       timeoutMs: 2_000,
@@ -82,7 +82,7 @@ abstract class SendingClient extends SimClient {
     }
     this.call(leader.id, Produce, 12, body as never, (response) => {
       const answer = response?.responses[0]?.partitionResponses[0]
-      done(answer?.errorCode ?? NOT_ANSWERED, answer?.baseOffset ?? -1)
+      done(answer?.errorCode ?? NOT_ANSWERED, answer?.baseOffset ?? -1, answer?.errorMessage ?? null)
     })
   }
 }
@@ -184,15 +184,21 @@ export class SimProducer extends SendingClient {
     batch.wasFirst = lane.batches[0] === batch
     lane.inFlight++
     const bytes = this.batchOf(values, { producerId, producerEpoch, baseSequence })
-    this.produce(lane.partition, -1, bytes, (errorCode, baseOffset) => {
+    this.produce(lane.partition, -1, bytes, (errorCode, baseOffset, message) => {
       lane.inFlight--
-      this.onAnswer(lane, batch, errorCode, baseOffset)
+      this.onAnswer(lane, batch, errorCode, baseOffset, message)
       if (lane.mustRepeat && lane.inFlight === 0) this.repeat(lane)
       else this.pump(lane)
     })
   }
 
-  private onAnswer(lane: Lane, batch: Batch, errorCode: number, baseOffset: number): void {
+  private onAnswer(
+    lane: Lane,
+    batch: Batch,
+    errorCode: number,
+    baseOffset: number,
+    message: string | null,
+  ): void {
     if (errorCode === ErrorCode.NONE && this.draw(ANSWERS_FOR_A_LOST_ONE) === 0) {
       this.world.observer.onResponseLost()
       lane.mustRepeat = true
@@ -210,7 +216,7 @@ export class SimProducer extends SendingClient {
       // In order and without a gap: nothing can be out of order.
       this.world.observer.onImpossible(
         this.name,
-        `${errorName(errorCode)} for ${batch.values.join(', ')} to ${lane.partition}`,
+        `${errorName(errorCode)} for ${batch.values.join(', ')} to ${lane.partition}: ${message}`,
       )
     }
   }

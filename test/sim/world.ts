@@ -108,6 +108,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private readonly invariants: InvariantMonitor
   private readonly acknowledged = new Map<string, Map<number, string>>()
   readonly clientHosts: string[] = []
+  readonly damagedNodes = new Set<number>()
   private readonly history: HistoryRecorder
   private readonly workload: Workload
   /** By partition, the newest leadership that any node's image ever showed. */

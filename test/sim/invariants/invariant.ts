@@ -24,6 +24,8 @@ export interface Observed {
   readonly clock: { readonly nowMs: number }
   readonly nodes: readonly SimNode[]
   readonly minInsyncReplicas: number
+  /** Nodes of which some log was damaged on purpose, at any time: what they held is lost to ISR and ELR. */
+  readonly damagedNodes: ReadonlySet<number>
 }
 
 /** What an invariant may look at: the machines, their disks byte by byte, and what was established so far. */

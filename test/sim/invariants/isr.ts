@@ -130,9 +130,11 @@ export class IsrIsSound extends Invariant {
     if ([...isr, ...elr].some((member) => !replicas.includes(member))) this.fail(`a stranger in ${where}`)
     if (isr.some((member) => elr.includes(member))) this.fail(`a member of both in ${where}`)
     if (isr.length >= minIsr && elr.length > 0) this.fail(`a needless ELR in ${where}`)
+    const inNeither = replicas.filter((member) => !isr.includes(member) && !elr.includes(member))
+    const lost = inNeither.filter((member) => world.damagedNodes.has(member)).length
     const since = this.wholeSince.get(key) ?? Number.POSITIVE_INFINITY
     if (isr.length >= minIsr) this.wholeSince.set(key, Math.min(since, partitionEpoch))
-    else if (isr.length + elr.length < minIsr && partitionEpoch > since && !partition.leaderRecovering)
+    else if (isr.length + elr.length + lost < minIsr && partitionEpoch > since && !partition.leaderRecovering)
       this.fail(`too few that may lead in ${where}`)
     if (leader >= 0 && !isr.includes(leader)) this.fail(`a leader outside of the ISR in ${where}`)
   }

@@ -115,6 +115,10 @@ export class InvariantMonitor implements Watched {
     return this.world.minInsyncReplicas
   }
 
+  get damagedNodes(): ReadonlySet<number> {
+    return this.world.damagedNodes
+  }
+
   diskOf(nodeId: number): LogIndex {
     return this.disks.get(nodeId)!
   }
