@@ -64,6 +64,13 @@ describe('the table of configurations', () => {
       'shrink',
       'cleanup.policy: "shrink" is not allowed; it must be a comma-separated list of compact, delete',
     ],
+    ['leader.replication.throttled.replicas', '0:1,12:3', undefined],
+    ['leader.replication.throttled.replicas', '*', undefined],
+    [
+      'follower.replication.throttled.replicas',
+      '0:1,x',
+      'follower.replication.throttled.replicas: "0:1,x" is not allowed; it must be a comma-separated list of <partition>:<broker>, or * for all of them',
+    ],
     [
       'compression.type',
       'zip',

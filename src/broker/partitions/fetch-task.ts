@@ -3,6 +3,7 @@ import { ErrorCode } from '../../wire/errors.js'
 import type { FetchPartition, FetchSession } from './fetch-sessions.js'
 import type { Partition, ReadWaiter } from './partition.js'
 import { failedRead, type PartitionRead, readForFetch } from './partition-reads.js'
+import type { ThrottledSide } from './replication-throttle.js'
 
 export interface FetchTaskOptions {
   readonly maxWaitMs: number
@@ -20,12 +21,21 @@ export interface FetchTaskOptions {
 
 /** What a fetch needs of its node. */
 export interface FetchTaskHost {
+  /** Of what this broker sends to replicas that are not in sync. */
+  readonly throttle: ThrottledSide
   find(asked: FetchPartition, usesTopicIds: boolean): { partition: Partition } | { errorCode: number }
   endOfTurn(input: () => void): void
   deadline(delayMs: number, input: () => void): () => void
   /** False where too many fetches wait already. */
   mayWait(): boolean
   onWaiting(task: FetchTask, isWaiting: boolean): void
+}
+
+/** What one answer takes of the throttle. */
+interface Throttled {
+  bytes: number
+  /** There is more to read than the throttle lets through. */
+  isHeld: boolean
 }
 
 export interface FetchAnswer {
@@ -37,6 +47,7 @@ export interface FetchAnswer {
 export class FetchTask implements ReadWaiter {
   private readonly watched = new Set<Partition>()
   private cancelDeadline: (() => void) | null = null
+  private cancelHold: (() => void) | null = null
   private isQueued = false
   private isDone = false
 
@@ -112,26 +123,45 @@ export class FetchTask implements ReadWaiter {
 
   private tryAnswer(mustAnswer: boolean): boolean {
     const answers: FetchAnswer[] = []
+    const throttled: Throttled = { bytes: 0, isHeld: false }
     let bytes = 0
     let isUrgent = mustAnswer
     let isEmpty = true
     for (const asked of this.partitions) {
       isEmpty = false
       if (asked.awaitsReplica) continue
-      const read = this.read(asked, this.options.maxBytes - bytes, bytes === 0)
+      const read = this.read(asked, this.options.maxBytes - bytes, bytes === 0, throttled)
       bytes += read.byteLength
       if (read.errorCode !== ErrorCode.NONE || read.diverging !== null) isUrgent = true
       answers.push({ asked, read })
     }
     // A replica's session may be empty for the moment; a client that asks for nothing is answered at once.
     if (isEmpty && this.options.replica === null) isUrgent = true
-    if (!isUrgent && bytes < this.options.minBytes) return false
+    if (!isUrgent && bytes < this.options.minBytes) {
+      if (throttled.isHeld) this.holdBack()
+      return false
+    }
+    this.host.throttle.charge(throttled.bytes)
     this.finish()
     this.answer(this.settle(answers))
     return true
   }
 
-  private read(asked: FetchPartition, maxBytes: number, minOneBatch: boolean): PartitionRead {
+  /** Held back by the throttle alone: looked at when it lets something through again. */
+  private holdBack(): void {
+    if (this.cancelHold !== null) return
+    this.cancelHold = this.host.deadline(this.host.throttle.delayMs(), () => {
+      this.cancelHold = null
+      if (!this.isDone) this.tryAnswer(false)
+    })
+  }
+
+  private read(
+    asked: FetchPartition,
+    maxBytes: number,
+    minOneBatch: boolean,
+    throttled: Throttled,
+  ): PartitionRead {
     const { host, options } = this
     const found = host.find(asked, options.usesTopicIds)
     if ('errorCode' in found) return failedRead(found.errorCode)
@@ -140,8 +170,38 @@ export class FetchTask implements ReadWaiter {
       if (found.partition.leading.replica(replica.id) === undefined) {
         return failedRead(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
       }
+      const left = host.throttle.left(found.partition, replica.id)
+      if (left !== null) return this.readThrottled(asked, found.partition, maxBytes, left, throttled)
     }
-    return readForFetch(found.partition, {
+    return this.readPartition(asked, found.partition, maxBytes, minOneBatch)
+  }
+
+  /** Never more than is left, but for one batch, which comes whole: else a large one would never come. */
+  private readThrottled(
+    asked: FetchPartition,
+    partition: Partition,
+    maxBytes: number,
+    left: number,
+    throttled: Throttled,
+  ): PartitionRead {
+    const room = left - throttled.bytes
+    if (room <= 0) {
+      throttled.isHeld ||= asked.fetchOffset < partition.log.logEndOffset
+      return this.readPartition(asked, partition, 0, false)
+    }
+    const read = this.readPartition(asked, partition, Math.min(maxBytes, room), maxBytes > 0)
+    throttled.bytes += read.byteLength
+    return read
+  }
+
+  private readPartition(
+    asked: FetchPartition,
+    partition: Partition,
+    maxBytes: number,
+    minOneBatch: boolean,
+  ): PartitionRead {
+    const { replica } = this.options
+    return readForFetch(partition, {
       fetchOffset: asked.fetchOffset,
       currentLeaderEpoch: asked.currentLeaderEpoch,
       lastFetchedEpoch: asked.lastFetchedEpoch,
@@ -175,6 +235,8 @@ export class FetchTask implements ReadWaiter {
     this.isDone = true
     for (const partition of this.watched) partition.removeReader(this)
     this.watched.clear()
+    this.cancelHold?.()
+    this.cancelHold = null
     if (this.cancelDeadline === null) return
     this.cancelDeadline()
     this.cancelDeadline = null

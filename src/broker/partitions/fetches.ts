@@ -4,6 +4,7 @@ import type { FetchRequest } from '../../wire/messages/fetch.js'
 import type { Deadlines } from './deadlines.js'
 import { FetchSessions } from './fetch-sessions.js'
 import { type FetchAnswer, FetchTask, type FetchTaskHost } from './fetch-task.js'
+import type { ThrottledSide } from './replication-throttle.js'
 import type { PartitionServices } from './types.js'
 
 /** Fetches that wait for data; beyond it they are answered at once with what there is. */
@@ -31,6 +32,7 @@ export class Fetches implements FetchTaskHost {
   constructor(
     private readonly services: PartitionServices,
     private readonly deadlines: Deadlines,
+    readonly throttle: ThrottledSide,
     readonly find: FetchTaskHost['find'],
   ) {
     this.sessions = new FetchSessions(

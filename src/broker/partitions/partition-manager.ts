@@ -14,6 +14,7 @@ import type { Partition } from './partition.js'
 import type { PartitionContext } from './partition-context.js'
 import { leaderFor } from './partition-reads.js'
 import { ReplicaFetchers } from './replica-fetchers.js'
+import { ReplicationThrottle } from './replication-throttle.js'
 import type {
   AppendOptions,
   CommittedRead,
@@ -51,8 +52,11 @@ export class PartitionManager {
     const { clock, configs, config } = services
     const deadlines = new Deadlines(clock)
     this.isrUpdates = new IsrUpdates(services)
-    this.fetchers = new ReplicaFetchers(services)
-    this.fetches = new Fetches(services, deadlines, (asked, byId) => this.find(asked, byId))
+    const throttle = new ReplicationThrottle(services)
+    this.fetchers = new ReplicaFetchers(services, throttle.asFollower)
+    this.fetches = new Fetches(services, deadlines, throttle.asLeader, (asked, byId) =>
+      this.find(asked, byId),
+    )
     this.context = {
       nodeId: config.nodeId,
       clock,

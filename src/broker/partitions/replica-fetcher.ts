@@ -7,6 +7,7 @@ import type { Random } from '../../ports/random.js'
 import { ErrorCode, errorName } from '../../wire/errors.js'
 import { type FetchRequestBody, type FetchResponseBody, LeaderConnection } from './leader-connection.js'
 import type { Partition } from './partition.js'
+import type { ThrottledSide } from './replication-throttle.js'
 
 /** What the fetchers of a node share. Milliseconds and bytes. */
 export interface FetcherHost {
@@ -23,6 +24,8 @@ export interface FetcherHost {
     socketTimeoutMs: number
     maxFrameBytes: number
   }
+  /** Of what this broker fetches while it is not in sync. */
+  readonly throttle: ThrottledSide
   brokerEpoch(): BrokerEpoch
   /** undefined: the leader is not registered. */
   addressOf(leader: NodeId): Address | undefined
@@ -43,6 +46,7 @@ interface Fetched {
   /** The offset that the session holds, and the request that set it: older answers say nothing about it. */
   askedOffset: Offset
   askedIn: number
+  maxBytes: number
   failures: number
 }
 
@@ -50,6 +54,8 @@ interface Fetched {
 const MAX_IN_FLIGHT = 2
 const RETRY_MIN_MS = 50
 const RETRY_MAX_MS = 500
+/** Where what one request names has taken all that was left. */
+const MIN_HOLD_MS = 10
 
 type PartitionAnswer = FetchResponseBody['responses'][number]['partitions'][number]
 
@@ -72,6 +78,7 @@ export class ReplicaFetcher {
   private failures = 0
   private isSendQueued = false
   private isRetrying = false
+  private isHeld = false
   private isClosed = false
 
   constructor(
@@ -92,6 +99,7 @@ export class ReplicaFetcher {
       state: 'busy',
       askedOffset: -1,
       askedIn: -1,
+      maxBytes: this.host.limits.partitionMaxBytes,
       failures: 0,
     }
     this.partitions.set(key, entry)
@@ -157,7 +165,7 @@ export class ReplicaFetcher {
     if (!connection.isOpen) return
     // Until the first answer the session has no id, so nothing can be put on top of it.
     if (connection.inFlight >= (this.sessionId === 0 ? 1 : MAX_IN_FLIGHT)) return
-    const named = [...this.partitions.values()].filter((entry) => entry.state === 'ready')
+    const named = this.ready()
     if (connection.inFlight > 0 && named.length === 0 && this.forgotten.size === 0) return
     if (this.partitions.size === 0 && this.forgotten.size === 0) return
     if (this.sessionId === 0 && named.length === 0) return
@@ -172,6 +180,47 @@ export class ReplicaFetcher {
     if (this.sessionId !== 0)
       this.sessionEpoch = this.sessionEpoch === 0x7fff_ffff ? 1 : this.sessionEpoch + 1
     this.forgotten.clear()
+  }
+
+  /** Those to be named now: without what the throttle holds back, which is named as soon as it lets it through. */
+  private ready(): Fetched[] {
+    const { throttle, limits, nodeId } = this.host
+    const named: Fetched[] = []
+    const throttled: Fetched[] = []
+    let spent = 0
+    let isHeld = false
+    for (const entry of this.partitions.values()) {
+      if (entry.state !== 'ready') continue
+      const left = throttle.left(entry.partition, nodeId)
+      if (left !== null && left <= spent) {
+        isHeld = true
+        continue
+      }
+      entry.maxBytes =
+        left === null ? limits.partitionMaxBytes : Math.min(limits.partitionMaxBytes, left - spent)
+      if (left !== null) {
+        spent += entry.maxBytes
+        throttled.push(entry)
+      }
+      named.push(entry)
+    }
+    // Whoever was let through comes last the next time.
+    for (const entry of throttled) {
+      const key = keyOf(entry.partition.topicId, entry.partition.partitionId)
+      this.partitions.delete(key)
+      this.partitions.set(key, entry)
+    }
+    if (isHeld) this.sendWhenLetThrough()
+    return named
+  }
+
+  private sendWhenLetThrough(): void {
+    if (this.isHeld) return
+    this.isHeld = true
+    this.host.clock.after(Math.max(MIN_HOLD_MS, this.host.throttle.delayMs()), () => {
+      this.isHeld = false
+      this.queueSend()
+    })
   }
 
   private request(named: readonly Fetched[]): FetchRequestBody {
@@ -193,7 +242,7 @@ export class ReplicaFetcher {
           fetchOffset: entry.askedOffset,
           lastFetchedEpoch: entry.partition.log.latestEpoch,
           logStartOffset: entry.partition.log.logStartOffset,
-          partitionMaxBytes: limits.partitionMaxBytes,
+          partitionMaxBytes: entry.maxBytes,
         })),
       })),
       forgottenTopicsData: byTopic([...this.forgotten.values()], (one) => one).map(([topicId, ones]) => ({
@@ -308,6 +357,8 @@ export class ReplicaFetcher {
       return
     }
     const records = answer.records ?? EMPTY
+    if (this.host.throttle.left(partition, this.host.nodeId) !== null)
+      this.host.throttle.charge(records.length)
     const outcome = partition.appendAsFollower(
       records,
       entry.askedOffset,

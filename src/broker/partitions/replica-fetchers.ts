@@ -2,6 +2,7 @@ import { NO_NODE, type NodeId } from '../../lib/ids.js'
 import type { Address } from '../../ports/network.js'
 import type { Partition } from './partition.js'
 import { type FetcherHost, ReplicaFetcher } from './replica-fetcher.js'
+import type { ThrottledSide } from './replication-throttle.js'
 import type { PartitionServices } from './types.js'
 
 /** One fetcher for each leader that this broker follows. */
@@ -10,7 +11,10 @@ export class ReplicaFetchers {
   private readonly assigned = new Map<Partition, ReplicaFetcher>()
   private readonly host: FetcherHost
 
-  constructor(private readonly services: PartitionServices) {
+  constructor(
+    private readonly services: PartitionServices,
+    throttle: ThrottledSide,
+  ) {
     const { configs, config } = services
     const maxBytes = configs.int('replica.fetch.response.max.bytes')
     this.host = {
@@ -28,6 +32,7 @@ export class ReplicaFetchers {
         // One oversized batch comes whole.
         maxFrameBytes: Math.max(maxBytes, configs.int('socket.request.max.bytes')) + 16 * 1024 * 1024,
       },
+      throttle,
       brokerEpoch: () => services.brokerEpoch(),
       addressOf: (leader) => this.addressOf(leader),
       onLeaderLost: (leader) => services.onLeaderLost?.(leader),

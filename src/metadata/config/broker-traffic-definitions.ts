@@ -1,5 +1,5 @@
 import { brokerConfig } from './broker-config.js'
-import { type ConfigDefinition, INT_MAX } from './definitions.js'
+import { type ConfigDefinition, INT_MAX, LONG_MAX } from './definitions.js'
 
 /** Connections, replication, fetches and compaction. */
 export const TRAFFIC_CONFIGS: ConfigDefinition[] = [
@@ -16,6 +16,22 @@ export const TRAFFIC_CONFIGS: ConfigDefinition[] = [
     57_671_680,
     { min: 1_024 },
     'The most bytes in the answer to one fetch.',
+  ),
+  brokerConfig(
+    'follower.replication.throttled.rate',
+    'long',
+    LONG_MAX,
+    { min: 0 },
+    'Bytes a second that this broker fetches of throttled replicas that are not in sync (KIP-73).',
+    'broker',
+  ),
+  brokerConfig(
+    'leader.replication.throttled.rate',
+    'long',
+    LONG_MAX,
+    { min: 0 },
+    'Bytes a second that this broker, leading, sends to throttled replicas that are not in sync (KIP-73).',
+    'broker',
   ),
   brokerConfig(
     'log.cleaner.backoff.ms',
@@ -69,6 +85,14 @@ export const TRAFFIC_CONFIGS: ConfigDefinition[] = [
     'The most bytes of requests that wait; −1: without limit of its own.',
   ),
   brokerConfig('queued.max.requests', 'int', 500, { min: 1 }, 'The most requests that wait.'),
+  brokerConfig(
+    'replica.alter.log.dirs.io.max.bytes.per.second',
+    'long',
+    LONG_MAX,
+    { min: 0 },
+    'Bytes a second between two directories of this broker. Kept, without effect: it has one directory.',
+    'broker',
+  ),
   brokerConfig(
     'replica.fetch.backoff.ms',
     'int',
@@ -125,6 +149,14 @@ export const TRAFFIC_CONFIGS: ConfigDefinition[] = [
     { min: 1 },
     'Milliseconds that a replica’s fetch may take.',
   ),
+  brokerConfig(
+    'replication.quota.window.num',
+    'int',
+    11,
+    { min: 1 },
+    'Windows over which the rate of throttled replication is held.',
+  ),
+  brokerConfig('replication.quota.window.size.seconds', 'int', 1, { min: 1 }, 'Seconds of one such window.'),
   brokerConfig(
     'request.timeout.ms',
     'int',

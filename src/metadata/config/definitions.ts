@@ -12,6 +12,8 @@ export interface ConfigDefinition {
   readonly max?: bigint | number
   /** The values that are allowed; of a list: its elements. */
   readonly oneOf?: readonly string[]
+  /** Of a list: what each element looks like. */
+  readonly elements?: { readonly pattern: RegExp; readonly what: string }
   /** Broker keys: may be changed at run time. 'cluster': for all brokers together, never for a single one (KIP-966). */
   readonly dynamic: false | 'broker' | 'cluster'
   /** Never shown. */
@@ -23,7 +25,7 @@ export interface TopicConfigDefinition extends ConfigDefinition {
   readonly fallbacks: readonly { readonly key: string; readonly scale: number }[]
 }
 
-export type ConfigLimits = Pick<ConfigDefinition, 'min' | 'max' | 'oneOf'>
+export type ConfigLimits = Pick<ConfigDefinition, 'min' | 'max' | 'oneOf' | 'elements'>
 
 export const INT_MAX = 2_147_483_647
 export const LONG_MAX = 9_223_372_036_854_775_807n
@@ -61,9 +63,11 @@ function violation(definition: ConfigDefinition, value: string): string | undefi
     case 'double':
       return doubleViolation(definition, value)
     case 'list': {
-      const allowed = definition.oneOf
-      if (allowed === undefined || parseList(value).every((element) => allowed.includes(element)))
-        return undefined
+      const { oneOf: allowed, elements } = definition
+      const values = parseList(value)
+      if (elements !== undefined && !values.every((element) => elements.pattern.test(element)))
+        return `a comma-separated list of ${elements.what}`
+      if (allowed === undefined || values.every((element) => allowed.includes(element))) return undefined
       return `a comma-separated list of ${allowed.join(', ')}`
     }
     case 'string':

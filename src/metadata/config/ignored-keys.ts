@@ -91,8 +91,6 @@ export const IGNORED_BROKER_KEYS: ReadonlySet<string> = new Set([
   'quota.window.size.seconds',
   'replica.selector.class',
   'replica.socket.receive.buffer.bytes',
-  'replication.quota.window.num',
-  'replication.quota.window.size.seconds',
   'reserved.broker.max.id',
   'server.max.startup.time.ms',
   'share.coordinator.append.linger.ms',

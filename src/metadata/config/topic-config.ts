@@ -1,4 +1,5 @@
 import { assert } from '../../lib/assert.js'
+import type { NodeId } from '../../lib/ids.js'
 import { parseList } from './definitions.js'
 
 /** A topic's effective configuration. Bytes and milliseconds; −1: without limit. Immutable: kept by identity until it changes. */
@@ -14,7 +15,9 @@ export interface TopicConfig {
   /** Kafka's default is 2⁶³−1, hence a bigint. */
   readonly flushMessages: bigint
   readonly flushMs: bigint
+  readonly followerThrottledReplicas: ThrottledReplicas
   readonly indexIntervalBytes: number
+  readonly leaderThrottledReplicas: ThrottledReplicas
   readonly maxCompactionLagMs: bigint
   readonly maxMessageBytes: number
   readonly messageTimestampAfterMaxMs: bigint
@@ -32,6 +35,18 @@ export interface TopicConfig {
   readonly segmentJitterMs: number
   readonly segmentMs: number
   readonly uncleanLeaderElectionEnable: boolean
+}
+
+/** KIP-73: `partition:broker` of each, or all of the topic's. */
+export type ThrottledReplicas = 'all' | ReadonlySet<string>
+
+export function isThrottledReplica(list: ThrottledReplicas, partitionId: number, broker: NodeId): boolean {
+  return list === 'all' || (list.size > 0 && list.has(`${partitionId}:${broker}`))
+}
+
+function throttledReplicas(value: string): ThrottledReplicas {
+  const elements = parseList(value)
+  return elements.includes('*') ? 'all' : new Set(elements)
 }
 
 /** value: the effective, validated value of a topic's key. */
@@ -60,7 +75,9 @@ export function buildTopicConfig(value: (key: string) => string, flushBeforeAck:
     flushBeforeAck,
     flushMessages: bigint('flush.messages'),
     flushMs: bigint('flush.ms'),
+    followerThrottledReplicas: throttledReplicas(value('follower.replication.throttled.replicas')),
     indexIntervalBytes: number('index.interval.bytes'),
+    leaderThrottledReplicas: throttledReplicas(value('leader.replication.throttled.replicas')),
     maxCompactionLagMs: bigint('max.compaction.lag.ms'),
     maxMessageBytes: number('max.message.bytes'),
     messageTimestampAfterMaxMs: bigint('message.timestamp.after.max.ms'),

@@ -31,6 +31,10 @@ function topicConfig(
   }
 }
 
+/** KIP-73. */
+const THROTTLED_REPLICAS = {
+  elements: { pattern: /^(\*|none|\d+:\d+)$/, what: '<partition>:<broker>, or * for all of them' },
+}
 const CODECS = ['uncompressed', 'zstd', 'lz4', 'snappy', 'gzip', 'producer']
 
 /** Every topic configuration, under Kafka's names and with Kafka's defaults unless its documentation says otherwise. */
@@ -112,9 +116,9 @@ export const TOPIC_CONFIGS: ReadonlyMap<string, TopicConfigDefinition> = new Map
       'follower.replication.throttled.replicas',
       'list',
       '',
-      {},
+      THROTTLED_REPLICAS,
       [],
-      'Replicas whose replication is throttled on the follower’s side: partition:broker, or *. Kept, without effect.',
+      'Replicas whose replication is throttled on the follower’s side: partition:broker, or * (KIP-73).',
     ),
     topicConfig(
       'index.interval.bytes',
@@ -128,9 +132,9 @@ export const TOPIC_CONFIGS: ReadonlyMap<string, TopicConfigDefinition> = new Map
       'leader.replication.throttled.replicas',
       'list',
       '',
-      {},
+      THROTTLED_REPLICAS,
       [],
-      'Replicas whose replication is throttled on the leader’s side: partition:broker, or *. Kept, without effect.',
+      'Replicas whose replication is throttled on the leader’s side: partition:broker, or * (KIP-73).',
     ),
     topicConfig(
       'max.compaction.lag.ms',
