@@ -163,5 +163,5 @@ export class SimAdministrator extends SimClient {
 
 function creation(name: string, numPartitions: number) {
   const topic = { name, numPartitions, replicationFactor: -1, assignments: [], configs: [] }
-  return { topics: [topic], timeoutMs: 3_000, validateOnly: false }
+  return { topics: [topic], timeoutMs: 2_000, validateOnly: false }
 }

@@ -53,6 +53,14 @@ export const DISK_FAULTS = {
     const freeBytes = randomBelow(random, 2) === 0 ? RESERVED_BYTES - 1 : randomBelow(random, 4_096)
     world.struck('fullDisk', `the disk of node ${node.id} has ${freeBytes} bytes left`)
     node.disk.leaveFree(freeBytes)
+    // Where not even the reserve is left, a node may end; whoever starts it again has made room.
+    if (freeBytes < RESERVED_BYTES / 2) {
+      const restart = gaveUp(context, node)
+      node.mayGiveUp(() => {
+        node.disk.leaveFree(Number.POSITIVE_INFINITY)
+        restart()
+      })
+    }
     context.later(randomBetween(random, 500, 6_000), () => node.disk.leaveFree(Number.POSITIVE_INFINITY))
     return true
   },

@@ -102,6 +102,11 @@ export class SimNode {
     }
   }
 
+  /** The process is free to say that it cannot go on. */
+  mayGiveUp(givenUp: () => void): void {
+    this.onGivenUp = givenUp
+  }
+
   /** The same for a read or a write of a file. */
   failNextAccess(kind: 'read' | 'write', givenUp: () => void): void {
     const { disk, incarnation } = this
