@@ -3,6 +3,7 @@ import type { InspectStatus, ListElectionsReply } from '../adapters/grpc-inspect
 import type { WatchEvent } from '../adapters/grpc-inspect-watch.js'
 import { serviceDefinition } from '../adapters/grpc-service.js'
 import { throwIfError } from '../adapters/kafka-client/index.js'
+import type { PartitionStatus } from '../broker/partitions/types.js'
 import { DescribeQuorum } from '../wire/messages/describe-quorum.js'
 import type { Invocation, OptionSpec } from './command.js'
 import { parseAddresses, withClient } from './connect.js'
@@ -79,6 +80,16 @@ export class InspectClient {
     })
   }
 
+  /** @throws grpc.ServiceError */
+  partitions(): Promise<readonly PartitionStatus[]> {
+    return new Promise((resolve, reject) => {
+      this.client.listPartitions({}, { deadline: Date.now() + CALL_TIMEOUT_MS }, (error, reply) => {
+        if (error === null) resolve(reply!.partitions)
+        else reject(error)
+      })
+    })
+  }
+
   /** The state now, then each event. The iteration ends, or throws, when the node goes. */
   watch(): grpc.ClientReadableStream<WatchEvent> {
     return this.client.watchEvents({})
@@ -99,6 +110,11 @@ interface Methods {
     request: { limit: number },
     options: grpc.CallOptions,
     done: (error: grpc.ServiceError | null, reply?: ListElectionsReply) => void,
+  ): void
+  listPartitions(
+    request: object,
+    options: grpc.CallOptions,
+    done: (error: grpc.ServiceError | null, reply?: { partitions: readonly PartitionStatus[] }) => void,
   ): void
   watchEvents(request: object): grpc.ClientReadableStream<WatchEvent>
 }

@@ -1,7 +1,8 @@
-/** `npm run bench -- [topics] [options]`: which benchmark. */
-if (process.argv[2] === 'topics') {
+/** `npm run bench -- [topics | saturation] [options]`: which benchmark. */
+const which = process.argv[2]
+if (which === 'topics' || which === 'saturation') {
   process.argv.splice(2, 1)
-  await import('./topics.js')
+  await import(`./${which}.js`)
 } else {
   await import('./run.js')
 }
