@@ -31,11 +31,17 @@ export interface RunOptions {
   readonly profile?: Profile
   /** False: a life without faults, whatever the profile says. */
   readonly faults?: boolean
+  /** `clients`: nothing but what clients see counts; `all` unless said otherwise. */
+  readonly judgedBy?: 'clients' | 'all'
+  /** A life goes on for so long after its first violation, to see who else notices; 0 unless said otherwise. */
+  readonly secondsAfterViolation?: number
 }
 
 export interface RunResult {
   readonly seed: number
   readonly violation: string | null
+  /** The titles of all that was violated. */
+  readonly violated: readonly string[]
   readonly traceHash: string
   readonly simulatedSeconds: number
   readonly events: number
@@ -106,6 +112,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private readonly hasFaults: boolean
   private readonly faults: FaultSchedule
   private readonly invariants: InvariantMonitor
+  private readonly violations: Error[] = []
   private readonly acknowledged = new Map<string, Map<number, string>>()
   readonly clientHosts: string[] = []
   readonly damagedNodes = new Set<number>()
@@ -135,7 +142,9 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       (id) =>
         new SimNode(id, this, ids, new Map([['node.id', String(id)], ...Object.entries(BROKER_PROPERTIES)])),
     )
-    this.invariants = new InvariantMonitor(this)
+    this.invariants = new InvariantMonitor(this, options.judgedBy ?? 'all', (violation) =>
+      this.onViolation(violation),
+    )
     this.faults = new FaultSchedule(this, this.profile, this.random.fork())
     this.history = new HistoryRecorder(this.clock)
     this.workload = new Workload(this.profile.load, (name) => this.clientWorld(name))
@@ -143,13 +152,13 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   }
 
   run(): RunResult {
-    let violation: string | null = null
     try {
       this.live()
     } catch (error) {
-      violation =
-        error instanceof Violation ? error.message : `crash: ${(error as Error).stack ?? String(error)}`
+      this.violations.push(error as Error)
     }
+    const [first] = this.violations
+    const violated = this.violations.map((error) => (error instanceof Violation ? error.invariant : 'crash'))
     const { elections, epochs } = this.invariants
     this.counts.elections = elections.elections
     this.counts.leaderships = epochs.leaderships
@@ -157,7 +166,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.counts.isrExpands = epochs.isrExpands
     return {
       seed: this.options.seed,
-      violation,
+      violation: first === undefined ? null : messageOf(first),
+      violated,
       traceHash: this.hash.toString(),
       simulatedSeconds: this.clock.nowMs / 1000,
       events: this.clock.eventCount,
@@ -167,6 +177,17 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       lastEvents: Object.fromEntries([...this.lastEvents].sort(([a], [b]) => (a < b ? -1 : 1))),
       profile: this.profile,
     }
+  }
+
+  /** An invariant speaks up once. */
+  private onViolation(violation: Violation): void {
+    const { secondsAfterViolation: seconds = 0 } = this.options
+    if (seconds === 0) throw violation
+    if (this.violations.length === 0)
+      this.clock.schedule(null, seconds * 1000, () => {
+        throw violation
+      })
+    this.violations.push(violation)
   }
 
   private live(): void {
@@ -476,4 +497,8 @@ function fingerprintOf(message: PeerMessage): string {
       : message.type === 'commandReply'
         ? `reply ${message.reply.type} ${message.requestId}`
         : message.type
+}
+
+function messageOf(error: Error): string {
+  return error instanceof Violation ? error.message : `crash: ${error.stack ?? String(error)}`
 }

@@ -10,7 +10,14 @@ import {
   SequencesAreAppendedOnce,
 } from './clients.js'
 import { Facts, keyOf } from './facts.js'
-import type { Invariant, Observed, RaftState, ReplicaState, Watched } from './invariant.js'
+import {
+  type Invariant,
+  type Observed,
+  type RaftState,
+  type ReplicaState,
+  Violation,
+  type Watched,
+} from './invariant.js'
 import {
   EpochsAreMonotonic,
   IsrIsSound,
@@ -67,7 +74,14 @@ export class InvariantMonitor implements Watched {
   private readonly disks = new Map<number, LogIndex>()
   private readonly watches = new Map<SimNode, NodeWatch>()
 
-  constructor(private readonly world: Observed) {
+  private active: readonly Invariant[]
+
+  /** @param onViolation told once of each invariant that was violated; where it returns, the others go on looking */
+  constructor(
+    private readonly world: Observed,
+    judgedBy: 'clients' | 'all',
+    private readonly onViolation: (violation: Violation) => void,
+  ) {
     const commits = new SameCommandEverywhere()
     this.all = [
       this.elections,
@@ -100,6 +114,7 @@ export class InvariantMonitor implements Watched {
       new LiveLeadersAreKept(),
       new UnfencedBrokersAreReady(),
     ]
+    this.active = judgedBy === 'all' ? this.all : [this.consumed]
     for (const node of world.nodes) this.disks.set(node.id, new LogIndex(node.disk))
   }
 
@@ -131,21 +146,21 @@ export class InvariantMonitor implements Watched {
   onSent(from: number, to: number, message: PeerMessage): void {
     if (message.type !== 'raft') return
     const sender = this.nodes.find(({ id }) => id === from)!
-    for (const invariant of this.all) invariant.onRaftSent(this, sender, to, message.message)
+    this.each((invariant) => invariant.onRaftSent(this, sender, to, message.message))
   }
 
   /** Just before the receiver handles it. */
   onDelivered(from: number, to: number, message: PeerMessage): void {
     if (message.type !== 'raft') return
     const receiver = this.nodes.find(({ id }) => id === to)!
-    for (const invariant of this.all) invariant.onRaftReceived(this, from, receiver, message.message)
+    this.each((invariant) => invariant.onRaftReceived(this, from, receiver, message.message))
   }
 
   onImage(node: SimNode, image: MetadataImage): void {
-    for (const invariant of this.all) invariant.onImage(this, node, image)
+    this.each((invariant) => invariant.onImage(this, node, image))
     for (const fact of this.facts.noteImage(image)) {
       const key = this.facts.keyOfName(fact.name)!
-      for (const invariant of this.all) invariant.onState(this, fact, key, image, node)
+      this.each((invariant) => invariant.onState(this, fact, key, image, node))
     }
   }
 
@@ -159,40 +174,56 @@ export class InvariantMonitor implements Watched {
     const quorum = broker.startedQuorum
     if (quorum !== null) this.lookAtRaft(node, watch, quorum)
     this.preVotes.forget(node)
-    if (watch.raft !== null) this.checkQuorum.afterEvent(this, node, watch.raft)
+    const { raft } = watch
+    if (raft !== null) this.look(this.checkQuorum, () => this.checkQuorum.afterEvent(this, node, raft))
     this.lookAtReplicas(node, watch)
   }
 
   onAcknowledged(partition: string, offset: number, value: string): void {
-    for (const invariant of this.all) invariant.onAcknowledged(this, partition, offset, value)
+    this.each((invariant) => invariant.onAcknowledged(this, partition, offset, value))
   }
 
   onConsumed(consumer: string, partition: string, offset: number, value: string): void {
-    this.consumed.onConsumed(consumer, partition, offset, value)
+    this.each((invariant) => invariant.onConsumed(consumer, partition, offset, value))
   }
 
   onFetched(consumer: string, partition: string, highWatermark: number, lastStable: number): void {
-    for (const invariant of this.all) invariant.onFetched(consumer, partition, highWatermark, lastStable)
+    this.each((invariant) => invariant.onFetched(consumer, partition, highWatermark, lastStable))
   }
 
   onLatestOffset(client: string, partition: string, offset: number): void {
-    for (const invariant of this.all) invariant.onLatestOffset(client, partition, offset)
+    this.each((invariant) => invariant.onLatestOffset(client, partition, offset))
   }
 
   onOffsetReset(consumer: string, partition: string, offset: number): void {
-    for (const invariant of this.all) invariant.onOffsetReset(consumer, partition, offset)
+    this.each((invariant) => invariant.onOffsetReset(consumer, partition, offset))
   }
 
   onCommitAcknowledged(group: string, offset: number): void {
-    for (const invariant of this.all) invariant.onCommitAcknowledged(group, offset)
+    this.each((invariant) => invariant.onCommitAcknowledged(group, offset))
   }
 
   onCommitFetched(group: string, offset: number, nodeId: number): void {
-    for (const invariant of this.all) invariant.onCommitFetched(this, group, offset, nodeId)
+    this.each((invariant) => invariant.onCommitFetched(this, group, offset, nodeId))
   }
 
   eachSecond(): void {
-    for (const invariant of this.all) invariant.eachSecond(this)
+    this.each((invariant) => invariant.eachSecond(this))
+  }
+
+  private each(look: (invariant: Invariant) => void): void {
+    for (const invariant of this.active) this.look(invariant, () => look(invariant))
+  }
+
+  private look(invariant: Invariant, look: () => void): void {
+    try {
+      look()
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error
+      if (!this.active.includes(invariant)) return
+      this.active = this.active.filter((each) => each !== invariant)
+      this.onViolation(error)
+    }
   }
 
   private lookAtRaft(node: SimNode, watch: NodeWatch, quorum: QuorumControl): void {
@@ -226,7 +257,7 @@ export class InvariantMonitor implements Watched {
     }
     watch.raft = now
     this.facts.directories.set(node.id, directoryId)
-    for (const invariant of this.all) invariant.onRaft(this, node, now, before)
+    this.each((invariant) => invariant.onRaft(this, node, now, before))
   }
 
   private lookAtReplicas(node: SimNode, watch: NodeWatch): void {
@@ -278,9 +309,9 @@ export class InvariantMonitor implements Watched {
   private onReplica(node: SimNode, now: ReplicaState, before: ReplicaState | null): void {
     if (now.role === 'leader') {
       for (const batch of this.facts.noteHighWatermark(this, node, now)) {
-        for (const invariant of this.all) invariant.onCommitted(this, now.key, now.name, batch)
+        this.each((invariant) => invariant.onCommitted(this, now.key, now.name, batch))
       }
     }
-    for (const invariant of this.all) invariant.onReplica(this, node, now, before)
+    this.each((invariant) => invariant.onReplica(this, node, now, before))
   }
 }
