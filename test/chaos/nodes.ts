@@ -1,61 +1,106 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import * as grpc from '@grpc/grpc-js'
-import type { InspectStatus } from '../../src/adapters/grpc-inspect.js'
-import { serviceDefinition } from '../../src/adapters/grpc-service.js'
 import { type ClusterTopic, KafkaClient } from '../../src/adapters/kafka-client/index.js'
 import { ErrorCode } from '../../src/wire/errors.js'
 import { CreateTopics } from '../../src/wire/messages/create-topics.js'
-import { cleanEnvironment, freeBasePort, LAUNCHER } from '../support/cluster.js'
-import { monotonicNowMs } from '../support/load-client.js'
+import { freeBasePort } from '../support/cluster.js'
+import { ProcessNode, type Roles, until } from './process-node.js'
+
+export { type Exit, ProcessNode, type Roles, until } from './process-node.js'
 
 const PORT_STEP = 100
-const POLL_MS = 10
 
 export interface ProcessClusterOptions {
   /** `key=value`, for every node. */
   readonly overrides?: readonly string[]
+  /** Combined nodes (default 3): ids from 1 on, all of them voters. */
   readonly nodes?: number
+  /** Dedicated ones instead: the controllers have the ids from 1 on, the brokers those after them. */
+  readonly controllers?: number
+  readonly brokers?: number
 }
 
+/** `addNode` has room for so many. */
+const SPARE_NODES = 3
+
 /**
- * Three processes of `kogge start`, each of which the test itself starts, kills, stops and wipes: what `kogge dev`
- * does between a death and the next start would be one supervisor's choice only.
+ * Processes of `kogge start`, each of which the test itself starts, kills, stops and wipes: what `kogge dev` does
+ * between a death and the next start would be one supervisor's choice only.
  */
 export class ProcessCluster {
-  readonly nodes: readonly ProcessNode[]
+  readonly nodes: ProcessNode[]
+  /** Of the nodes that the cluster began with. */
   readonly bootstrap: string
   readonly client: KafkaClient
+  private readonly founders: readonly ProcessNode[]
 
   private constructor(
     readonly directory: string,
-    port: number,
-    options: ProcessClusterOptions,
+    private readonly port: number,
+    private readonly options: ProcessClusterOptions,
   ) {
-    const ids = Array.from({ length: options.nodes ?? 3 }, (_, i) => i + 1)
-    const portOf = (id: number) => port + PORT_STEP * (id - 1)
-    const voters = ids.map((id) => `${id}@127.0.0.1:${portOf(id) + 1}`).join(',')
-    this.nodes = ids.map(
-      (id) => new ProcessNode(id, portOf(id), join(directory, `node-${id}`), voters, options.overrides ?? []),
-    )
-    this.bootstrap = ids.map((id) => `127.0.0.1:${portOf(id)}`).join(',')
+    const { controllers = 0, brokers = 0, overrides = [] } = options
+    const isDedicated = controllers + brokers > 0
+    const count = sizeOf(options)
+    const ids = Array.from({ length: count }, (_, i) => i + 1)
+    const voterIds = isDedicated ? ids.slice(0, controllers) : ids
+    const voters = voterIds.map((id) => `${id}@127.0.0.1:${portOf(port, id) + 1}`).join(',')
+    this.nodes = ids.map((id) => {
+      const roles = isDedicated ? (id <= controllers ? 'controller' : 'broker') : 'broker,controller'
+      const node = new ProcessNode(id, roles, portOf(port, id), join(directory, `node-${id}`), overrides)
+      const replicas = Math.min(3, brokers)
+      const dedicated = [
+        `default.replication.factor=${replicas}`,
+        `offsets.topic.replication.factor=${replicas}`,
+      ]
+      node.configure([`controller.quorum.voters=${voters}`, ...(isDedicated ? dedicated : [])])
+      return node
+    })
+    this.founders = this.nodes.filter((node) => node.isController)
+    this.bootstrap = this.brokers.map((node) => `127.0.0.1:${node.kafkaPort}`).join(',')
     this.client = new KafkaClient({
-      bootstrap: ids.map((id) => ({ host: '127.0.0.1', port: portOf(id) })),
+      bootstrap: this.brokers.map((node) => ({ host: '127.0.0.1', port: node.kafkaPort })),
       clientId: 'chaos',
       connectTimeoutMs: 1_000,
       requestTimeoutMs: 3_000,
     })
   }
 
+  /** With the role of a broker, dedicated or not. */
+  get brokers(): ProcessNode[] {
+    return this.nodes.filter((node) => node.isBroker)
+  }
+
+  /** With the role of a controller, dedicated or not; voters or not. */
+  get controllers(): ProcessNode[] {
+    return this.nodes.filter((node) => node.isController)
+  }
+
+  /**
+   * One more node, not started, with the next id. It knows the first controllers by bootstrap servers, and is no
+   * configured voter of anybody's: a broker registers by itself, a controller follows until it is made a voter.
+   */
+  addNode(roles: Roles, overrides: readonly string[] = []): ProcessNode {
+    const id = this.nodes.length + 1
+    if (id > sizeOf(this.options) + SPARE_NODES)
+      throw new Error(`no more than ${SPARE_NODES} nodes can be added`)
+    const all = [...(this.options.overrides ?? []), ...overrides]
+    const node = new ProcessNode(id, roles, portOf(this.port, id), join(this.directory, `node-${id}`), all)
+    const servers = this.founders.map((founder) => `127.0.0.1:${founder.grpcPort}`).join(',')
+    node.configure([`controller.quorum.bootstrap.servers=${servers}`])
+    this.nodes.push(node)
+    return node
+  }
+
   /** Starts all and waits until every broker is unfenced. */
   static async start(options: ProcessClusterOptions = {}): Promise<ProcessCluster> {
     const directory = mkdtempSync(join(tmpdir(), 'kogge-chaos-'))
-    const cluster = new ProcessCluster(directory, await freeBasePort(options.nodes ?? 3), options)
+    const port = await freeBasePort(sizeOf(options) + SPARE_NODES)
+    const cluster = new ProcessCluster(directory, port, options)
     for (const node of cluster.nodes) node.start()
-    await cluster.waitForBrokers(cluster.nodes.length)
+    await cluster.waitForBrokers(cluster.brokers.length)
     return cluster
   }
 
@@ -83,7 +128,7 @@ export class ProcessCluster {
           {
             name,
             numPartitions: partitions,
-            replicationFactor: 3,
+            replicationFactor: Math.min(3, this.brokers.length),
             assignments: [],
             configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
           },
@@ -143,6 +188,26 @@ export class ProcessCluster {
     return leader
   }
 
+  /** Ids in order, when every running node names the same voters, by their directories. */
+  async waitForVoters(ids: readonly number[], timeoutMs = 30_000): Promise<void> {
+    const wanted = [...ids].sort((a, b) => a - b).join()
+    await until(
+      `the voters are ${wanted}`,
+      async () => {
+        const statuses = await Promise.all(this.nodes.filter((node) => node.isRunning).map((n) => n.status()))
+        const directories = new Map(statuses.map(({ quorum }) => [quorum.nodeId, quorum.directoryId]))
+        return statuses.every(({ quorum }) => {
+          const isCurrent = quorum.voters.every(
+            (v) => (directories.get(v.nodeId) ?? v.directoryId) === v.directoryId,
+          )
+          const named = quorum.voters.map((voter) => voter.nodeId).sort((a, b) => a - b)
+          return isCurrent && named.join() === wanted
+        })
+      },
+      timeoutMs,
+    )
+  }
+
   async moveRaftLeaderTo(target: number): Promise<void> {
     for (let tries = 0; ; tries++) {
       const leader = await this.raftLeader()
@@ -157,171 +222,10 @@ export class ProcessCluster {
   }
 }
 
-interface InspectMethods {
-  getStatus(
-    request: object,
-    options: grpc.CallOptions,
-    done: (error: grpc.ServiceError | null, status?: InspectStatus) => void,
-  ): void
-  transferLeadership(
-    request: { to: number },
-    options: grpc.CallOptions,
-    done: (error: grpc.ServiceError | null) => void,
-  ): void
+function sizeOf({ nodes = 3, controllers = 0, brokers = 0 }: ProcessClusterOptions): number {
+  return controllers + brokers || nodes
 }
 
-export type Exit = number | NodeJS.Signals
-
-/** One node's process, through its deaths. */
-export class ProcessNode {
-  readonly dataDirectory: string
-  private readonly logFile: string
-  private child: ChildProcess | undefined
-  private exited: Promise<Exit> = Promise.resolve(0)
-  private inspection: (grpc.Client & InspectMethods) | undefined
-
-  constructor(
-    readonly id: number,
-    readonly kafkaPort: number,
-    readonly directory: string,
-    voters: string,
-    private readonly overrides: readonly string[],
-  ) {
-    this.dataDirectory = join(directory, 'data')
-    this.logFile = join(directory, 'kogge.log')
-    mkdirSync(directory, { recursive: true })
-    writeFileSync(
-      join(directory, 'server.properties'),
-      [
-        `node.id=${id}`,
-        'process.roles=broker,controller',
-        `listeners=PLAINTEXT://127.0.0.1:${kafkaPort},CONTROLLER://127.0.0.1:${kafkaPort + 1}`,
-        'controller.listener.names=CONTROLLER',
-        `controller.quorum.voters=${voters}`,
-        'log.dirs=data',
-        '',
-      ].join('\n'),
-    )
-  }
-
-  get isRunning(): boolean {
-    return this.child !== undefined
-  }
-
-  log(): string {
-    return readFileSync(this.logFile, 'utf8')
-  }
-
-  start(extraOverrides: readonly string[] = []): void {
-    if (this.child !== undefined) throw new Error(`node ${this.id} runs`)
-    const log = openSync(this.logFile, 'a')
-    const child = spawn(
-      process.execPath,
-      [
-        LAUNCHER,
-        'start',
-        '--config',
-        join(this.directory, 'server.properties'),
-        '--exit-with-parent',
-        '--log-level',
-        process.env.KOGGE_CHAOS_LOG ?? 'info',
-        ...[...this.overrides, ...extraOverrides].flatMap((pair) => ['--override', pair]),
-      ],
-      { stdio: ['ignore', log, log, 'ipc'], env: cleanEnvironment() },
-    )
-    closeSync(log)
-    this.child = child
-    this.exited = new Promise((resolve) => {
-      child.once('exit', (code, signal) => {
-        this.child = undefined
-        resolve(code ?? signal!)
-      })
-    })
-  }
-
-  /** Returns the moment of the signal, on the clock of the load clients. */
-  signal(signal: NodeJS.Signals): number {
-    if (this.child === undefined) throw new Error(`node ${this.id} does not run`)
-    this.child.kill(signal)
-    return monotonicNowMs()
-  }
-
-  /** Resolves when the process is gone. */
-  waitForExit(): Promise<Exit> {
-    return this.exited
-  }
-
-  async kill(): Promise<void> {
-    if (this.child !== undefined) this.signal('SIGKILL')
-    await this.exited
-  }
-
-  /** SIGTERM, to the end. */
-  stop(): Promise<Exit> {
-    this.signal('SIGTERM')
-    return this.exited
-  }
-
-  /** Of a node that does not run: as if its disk had been replaced. */
-  wipe(): void {
-    if (this.child !== undefined) throw new Error(`node ${this.id} runs`)
-    rmSync(this.dataDirectory, { recursive: true, force: true })
-  }
-
-  status(): Promise<InspectStatus> {
-    return new Promise((resolve, reject) => {
-      this.inspect().getStatus({}, { deadline: Date.now() + 2_000 }, (error, status) =>
-        error === null ? resolve(status!) : reject(error),
-      )
-    })
-  }
-
-  transferLeadership(to: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.inspect().transferLeadership({ to }, { deadline: Date.now() + 2_000 }, (error) =>
-        error === null ? resolve() : reject(error),
-      )
-    })
-  }
-
-  closeInspection(): void {
-    this.inspection?.close()
-  }
-
-  private inspect(): grpc.Client & InspectMethods {
-    if (this.inspection === undefined) {
-      const Client = grpc.makeGenericClientConstructor(
-        serviceDefinition('kogge.inspect.v1.Inspect'),
-        'Inspect',
-      )
-      this.inspection = new Client(`127.0.0.1:${this.kafkaPort + 1}`, grpc.credentials.createInsecure(), {
-        'grpc.initial_reconnect_backoff_ms': 20,
-        'grpc.max_reconnect_backoff_ms': 100,
-      }) as unknown as grpc.Client & InspectMethods
-    }
-    return this.inspection
-  }
-}
-
-/** Polls; a failure of `condition` counts as not yet, and is told when the time is over. */
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  timeoutMs = 30_000,
-): Promise<void> {
-  const deadline = monotonicNowMs() + timeoutMs
-  let failure: unknown
-  for (;;) {
-    try {
-      if (await condition()) return
-      failure = undefined
-    } catch (error) {
-      failure = error
-    }
-    if (monotonicNowMs() > deadline)
-      throw new Error(
-        `not within ${timeoutMs} ms: ${what}${failure === undefined ? '' : ` (${String(failure)})`}`,
-      )
-    await sleep(POLL_MS)
-  }
+function portOf(base: number, id: number): number {
+  return base + PORT_STEP * (id - 1)
 }

@@ -33,6 +33,17 @@ export const CONTEXT = {
   listener: 'PLAINTEXT',
 }
 
+export interface TestNodeOptions {
+  isController?: boolean
+  autoJoin?: boolean
+  /** Knows the addresses of these nodes in place of the configured voters. */
+  bootstrap?: readonly number[]
+}
+
+function addressOf(nodeId: number): { host: string; port: number } {
+  return { host: `host-${nodeId}`, port: 9093 }
+}
+
 /** One node of a test cluster: a disk that outlives its processes, and what its listener was told. */
 export class TestNode {
   disk: SimDisk
@@ -53,6 +64,7 @@ export class TestNode {
   constructor(
     readonly cluster: TestCluster,
     readonly id: number,
+    readonly options: TestNodeOptions,
   ) {
     this.disk = new SimDisk(cluster.world)
     this.store = new SimStore(cluster.world)
@@ -72,11 +84,14 @@ export class TestNode {
       nodeId: id,
       directoryId: this.directoryId,
       clusterId: this.clusterId,
-      voters: cluster.ids.map((nodeId) => ({ nodeId, host: `host-${nodeId}`, port: 9093 })),
-      bootstrapServers: [],
-      address: { host: `host-${id}`, port: 9093 },
-      isController: true,
-      autoJoin: false,
+      voters: (this.options.bootstrap === undefined ? cluster.ids : []).map((nodeId) => ({
+        nodeId,
+        ...addressOf(nodeId),
+      })),
+      bootstrapServers: (this.options.bootstrap ?? []).map(addressOf),
+      address: addressOf(id),
+      isController: this.options.isController ?? true,
+      autoJoin: this.options.autoJoin ?? false,
       configuredBrokers: cluster.ids,
       properties: new Map(),
       clock: process.clock,
@@ -125,6 +140,10 @@ export class TestNode {
       },
       () => {},
     )
+  }
+
+  get isRunning(): boolean {
+    return this.process?.state === 'running'
   }
 
   kill(): void {
@@ -209,7 +228,7 @@ export class TestCluster {
     this.random = new SeededRandom(seed)
     this.links = new SimLinks(this.random.fork())
     this.peers = new SimPeerNetwork(new SimNetwork(this.world, this.links))
-    this.nodes = ids.map((id) => new TestNode(this, id))
+    this.nodes = ids.map((id) => new TestNode(this, id, {}))
   }
 
   /** Values of configurations that any node was told of as committed, and the newest of them. */
@@ -223,6 +242,13 @@ export class TestCluster {
 
   node(id: number): TestNode {
     return this.nodes.find((node) => node.id === id)!
+  }
+
+  /** One that the configuration of the others does not name. */
+  add(id: number, options: TestNodeOptions = {}): TestNode {
+    const node = new TestNode(this, id, options)
+    this.nodes.push(node)
+    return node
   }
 
   startAll(): void {

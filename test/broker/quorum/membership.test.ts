@@ -1,0 +1,241 @@
+import { describe, expect, it } from 'vitest'
+import { ErrorCode } from '../../../src/wire/errors.js'
+import { TestCluster, type TestNode } from './cluster.js'
+
+const THREE = [1, 2, 3]
+
+function voterIds(node: TestNode): number[] {
+  return node.reactor!.status().voters.map((voter) => voter.nodeId)
+}
+
+function hasVoters(cluster: TestCluster, ids: readonly number[]): () => boolean {
+  return () => cluster.nodes.every((node) => !node.isRunning || voterIds(node).join() === ids.join())
+}
+
+describe('nodes outside the configured voters', () => {
+  it('a broker follows, knows the leader and has its commands forwarded', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const broker = cluster.add(11, { isController: false })
+    broker.start()
+    cluster.until(() => broker.leader === leader.id)
+    expect(broker.reactor!.status()).toMatchObject({ role: 'observer', hasQuorum: true })
+    cluster.until(hasVoters(cluster, THREE))
+    expect(cluster.reply(broker.register())).toMatchObject({ errorCode: 0 })
+    cluster.until(() => broker.image.brokers.has(11))
+    const { progress } = leader.reactor!.status()
+    expect(progress.filter(({ isVoter }) => !isVoter).map(({ voter }) => voter)).toEqual([
+      { nodeId: 11, directoryId: 'dir-11' },
+    ])
+    expect(broker.reactor!.status().advice).toBeUndefined()
+  })
+
+  it('finds the cluster by bootstrap servers alone, through a node that is no leader', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const known = cluster.nodes.find((node) => node !== leader)!
+    const broker = cluster.add(11, { isController: false, bootstrap: [known.id] })
+    broker.start()
+    cluster.until(() => broker.leader === leader.id)
+    expect(cluster.reply(broker.register())).toMatchObject({ errorCode: 0 })
+    // Also the others are known by now: the one that it began with may go.
+    known.kill()
+    const next = cluster.untilLed()
+    expect(cluster.reply(broker.setConfig('log.retention.ms', '1'))).toMatchObject({ type: 'alterConfigs' })
+    expect(broker.leader).toBe(next.id)
+  })
+
+  it('is forgotten when it was away for long, and found again', () => {
+    const cluster = new TestCluster(THREE, 1, { forgetPeerAfterMs: 1000 })
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const broker = cluster.add(11, { isController: false })
+    broker.start()
+    cluster.until(() => broker.leader === leader.id)
+    const observers = () => leader.reactor!.status().progress.filter(({ isVoter }) => !isVoter).length
+    expect(observers()).toBe(1)
+    broker.kill()
+    cluster.world.runFor(500)
+    expect(observers()).toBe(1)
+    cluster.until(() => observers() === 0, 2000)
+    broker.start()
+    cluster.until(() => broker.leader === leader.id && observers() === 1)
+  })
+
+  it('a leader takes no more of them than it may, and takes the next one when there is room', () => {
+    const cluster = new TestCluster(THREE, 1, { maxIntroducedPeers: 1, forgetPeerAfterMs: 1000 })
+    cluster.startAll()
+    cluster.untilLed()
+    const first = cluster.add(11, { isController: false })
+    first.start()
+    cluster.until(() => first.leader !== undefined)
+    const second = cluster.add(12, { isController: false })
+    second.start()
+    cluster.world.runFor(2000)
+    expect(second.leader).toBeUndefined()
+    first.kill()
+    cluster.until(() => second.leader !== undefined)
+  })
+
+  it('catches up by a snapshot', () => {
+    const cluster = new TestCluster(THREE, 1, { snapshotEntries: 10, snapshotTailEntries: 2 })
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    for (let i = 0; i < 30; i++) cluster.reply(leader.setConfig('log.retention.ms', String(1000 + i)))
+    cluster.until(() => leader.reactor!.status().firstIndex > 10)
+    const broker = cluster.add(11, { isController: false })
+    broker.start()
+    cluster.until(() => broker.appliedIndex >= leader.appliedIndex)
+    expect(broker.snapshots).toBe(2)
+    expect(broker.reactor!.status().firstIndex).toBeGreaterThan(2)
+  })
+
+  it('its death is proved by a refused dial, as a voter’s is', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const broker = cluster.add(11, { isController: false })
+    broker.start()
+    cluster.until(() => broker.leader === leader.id)
+    broker.kill()
+    cluster.until(() => leader.lost.includes('11 dead'), 500)
+  })
+})
+
+describe('changes of the voters', () => {
+  it('a controller that follows is added, and removed again', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const fourth = cluster.add(4)
+    fourth.start()
+    cluster.until(() => fourth.leader === leader.id && fourth.reactor!.status().advice !== undefined)
+    expect(fourth.reactor!.status().advice).toContain(
+      'kogge raft members add 4 --directory dir-4 makes it a voter',
+    )
+    const follower = cluster.nodes.find((node) => node !== leader && node !== fourth)!
+    const added = follower.submit({ type: 'addVoter', nodeId: 4, directoryId: 'dir-4' })
+    expect(cluster.reply(added)).toEqual({ type: 'addVoter', errorCode: 0, errorMessage: '' })
+    cluster.until(hasVoters(cluster, [1, 2, 3, 4]))
+    expect(fourth.reactor!.status()).toMatchObject({ role: 'follower' })
+    expect(fourth.reactor!.status().advice).toBeUndefined()
+
+    const again = fourth.submit({ type: 'addVoter', nodeId: 4, directoryId: 'dir-4' })
+    expect(cluster.reply(again)).toMatchObject({ errorCode: ErrorCode.DUPLICATE_VOTER })
+    const removed = fourth.submit({ type: 'removeVoter', nodeId: 4, directoryId: 'dir-4' })
+    expect(cluster.reply(removed)).toMatchObject({ type: 'removeVoter', errorCode: 0 })
+    cluster.until(hasVoters(cluster, THREE))
+    cluster.until(() => fourth.reactor!.status().role === 'observer')
+  })
+
+  it('a follower is promoted under the directory that it answers from', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const fourth = cluster.add(4)
+    fourth.start()
+    cluster.until(() => fourth.leader === leader.id)
+    expect(cluster.reply(leader.submit({ type: 'promoteVoter', nodeId: 4 }))).toMatchObject({ errorCode: 0 })
+    cluster.until(hasVoters(cluster, [1, 2, 3, 4]))
+    const unknown = leader.submit({ type: 'promoteVoter', nodeId: 9 })
+    expect(cluster.reply(unknown)).toMatchObject({ errorCode: ErrorCode.INVALID_REQUEST })
+  })
+
+  it('what cannot be done says why in Kafka’s codes', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const answer = (command: Parameters<TestNode['submit']>[0]) => cluster.reply(leader.submit(command, 1000))
+    expect(answer({ type: 'removeVoter', nodeId: 3, directoryId: 'dir-9' })).toMatchObject({
+      errorCode: ErrorCode.VOTER_NOT_FOUND,
+    })
+    expect(answer({ type: 'addVoter', nodeId: 3, directoryId: 'dir-9' })).toMatchObject({
+      errorCode: ErrorCode.DUPLICATE_VOTER,
+    })
+    expect(answer({ type: 'addVoter', nodeId: 9, directoryId: 'dir-9' })).toMatchObject({
+      errorCode: ErrorCode.REQUEST_TIMED_OUT,
+    })
+  })
+
+  it('three become five and three others, the leader’s own removal among them', () => {
+    const cluster = new TestCluster(THREE, 1, { forgetPeerAfterMs: 1000 })
+    cluster.startAll()
+    cluster.untilLed()
+    for (const id of [4, 5]) {
+      // Each knows one node alone, and not the other newcomer.
+      const node = cluster.add(id, { bootstrap: [id - 3] })
+      node.start()
+      cluster.until(() => node.leader !== undefined)
+      expect(cluster.reply(node.submit({ type: 'promoteVoter', nodeId: id }))).toMatchObject({ errorCode: 0 })
+    }
+    cluster.until(hasVoters(cluster, [1, 2, 3, 4, 5]))
+    for (const id of [1, 2]) {
+      const leader = cluster.untilLed()
+      // Of the two the one that leads, where one does.
+      const left = [1, 2].filter((voter) => voterIds(leader).includes(voter))
+      const target = left.includes(leader.id) ? leader.id : left[0]!
+      const asked = cluster
+        .node(5)
+        .submit({ type: 'removeVoter', nodeId: target, directoryId: `dir-${target}` })
+      cluster.reply(asked)
+      cluster.until(() => !voterIds(cluster.node(5)).includes(target))
+      cluster.node(target).kill()
+      expect(id).toBeGreaterThan(0)
+    }
+    const leader = cluster.untilLed()
+    expect(voterIds(leader)).toEqual([3, 4, 5])
+    // One more may die: the two that are left have found each other.
+    cluster.node(3).kill()
+    cluster.until(() => [4, 5].includes(cluster.leader()?.id ?? 0))
+    expect(cluster.reply(cluster.untilLed().setConfig('log.retention.ms', '1'))).toMatchObject({
+      type: 'alterConfigs',
+    })
+  })
+})
+
+describe('joining by itself', () => {
+  it('a controller that is no voter becomes one when it has caught up', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    cluster.untilLed()
+    const fourth = cluster.add(4, { autoJoin: true })
+    fourth.start()
+    cluster.until(hasVoters(cluster, [1, 2, 3, 4]), 5000)
+  })
+
+  it('a wiped voter removes who it was, and is added as who it is', () => {
+    const cluster = new TestCluster(THREE)
+    for (const node of cluster.nodes) node.options.autoJoin = true
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const wiped = cluster.nodes.find((node) => node !== leader)!
+    wiped.kill()
+    wiped.wipe('dir-new')
+    wiped.start()
+    const named = () => leader.reactor!.status().voters.find((voter) => voter.nodeId === wiped.id)
+    cluster.until(() => named()?.directoryId === 'dir-new')
+    cluster.until(() => wiped.reactor!.status().role === 'follower')
+    expect(voterIds(leader).sort()).toEqual(THREE)
+  })
+
+  it('without it a wiped voter follows, and says what to do', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const wiped = cluster.nodes.find((node) => node !== leader)!
+    const { id } = wiped
+    wiped.kill()
+    wiped.wipe('dir-new')
+    wiped.start()
+    cluster.until(() => wiped.reactor!.status().advice !== undefined)
+    expect(wiped.reactor!.status().advice).toBe(
+      `node ${id} follows without a vote (directory dir-new): kogge raft members remove ${id} --directory dir-${id}, ` +
+        `then kogge raft members add ${id} --directory dir-new makes it a voter, ` +
+        'controller.quorum.auto.join.enable=true does so by itself',
+    )
+    cluster.world.runFor(5000)
+    expect(wiped.reactor!.status().role).toBe('observer')
+  })
+})
