@@ -30,7 +30,12 @@ export function fetchHandler(services: BrokerServices): ApiHandler<FetchRequest,
       const usesTopicIds = context.apiVersion >= TOPIC_IDS_SINCE
       services.partitions.fetches.fetch(
         request,
-        { replica, usesTopicIds, onClose: (input) => context.onClose(input) },
+        {
+          replica,
+          usesTopicIds,
+          roomBytes: () => context.answerRoomBytes(),
+          onClose: (input) => context.onClose(input),
+        },
         (outcome) => responder.send(describe(services, outcome, context)),
       )
     },

@@ -1,5 +1,6 @@
 import type { AnyApiHandler } from '../handler.js'
 import type { BrokerServices } from '../services.js'
+import { addRaftVoterHandler } from './add-raft-voter.js'
 import { alterConfigsHandler } from './alter-configs.js'
 import { alterPartitionReassignmentsHandler } from './alter-partition-reassignments.js'
 import { apiVersionsHandler } from './api-versions.js'
@@ -29,6 +30,7 @@ import { offsetCommitHandler } from './offset-commit.js'
 import { offsetFetchHandler } from './offset-fetch.js'
 import { offsetForLeaderEpochHandler } from './offset-for-leader-epoch.js'
 import { produceHandler } from './produce.js'
+import { removeRaftVoterHandler } from './remove-raft-voter.js'
 import { syncGroupHandler } from './sync-group.js'
 
 /** Every API that this broker serves; ApiVersions advertises exactly these. */
@@ -64,5 +66,7 @@ export function allHandlers(services: BrokerServices): AnyApiHandler[] {
     describeClusterHandler(services),
     describeTopicPartitionsHandler(services),
     describeLogDirsHandler(services),
+    addRaftVoterHandler(services),
+    removeRaftVoterHandler(services),
   ]
 }

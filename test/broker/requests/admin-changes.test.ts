@@ -269,6 +269,7 @@ describe('DescribeQuorum', () => {
       leader: 2,
       commitIndex: 7,
       lastIndex: 8,
+      voters: [voter(1), voter(2), voter(3)],
       progress: [
         { ...peer, voter: voter(1), matchIndex: 7, lastContactMs: n.clock.monotonicMs() - 40 },
         { ...peer, voter: voter(3), matchIndex: 5, lastContactMs: -1 },
