@@ -13,6 +13,8 @@ export interface RequestContext {
   /** Replica ids are honoured there only. */
   readonly isInterBrokerListener: boolean
   readonly connectionId: number
+  /** Bytes of answers that this connection takes now: with what its client has not read yet, it holds a limit. */
+  answerRoomBytes(): number
   /** Runs once when the connection closes before the answer was given; a waiting fetch or join drops itself there. */
   onClose(input: () => void): void
 }

@@ -9,7 +9,7 @@ export interface ConnectionLimits {
   readonly maxFrameBytes: number
   /** Requests of one connection that are being worked on or wait for their turn to be answered. */
   readonly maxInflightRequests: number
-  /** Bytes of answers that the client has not taken; beyond it no further request is read. */
+  /** Bytes of answers that the client has not taken; beyond it no further request is read, and fetches bring little. */
   readonly maxUnsentBytes: number
 }
 
@@ -40,6 +40,8 @@ export class Connection implements StreamHandler {
   private readonly slots: Slot[] = []
   private readonly outgoing: Uint8Array[] = []
   private outgoingBytes = 0
+  /** Of answers that wait for an earlier request's. */
+  private heldBytes = 0
   private flushQueued = false
   private pumping = false
   private paused = false
@@ -117,12 +119,16 @@ export class Connection implements StreamHandler {
     this.setPaused(!this.mayRead())
   }
 
+  private get unsentBytes(): number {
+    return this.stream.bufferedBytes + this.outgoingBytes + this.heldBytes
+  }
+
   private mayRead(): boolean {
     const { limits } = this.host
     return (
       this.host.isOpen() &&
       this.slots.length < limits.maxInflightRequests &&
-      this.stream.bufferedBytes + this.outgoingBytes < limits.maxUnsentBytes
+      this.unsentBytes < limits.maxUnsentBytes
     )
   }
 
@@ -160,6 +166,7 @@ export class Connection implements StreamHandler {
       listener: this.host.listener,
       isInterBrokerListener: this.host.isInterBrokerListener,
       connectionId: this.id,
+      answerRoomBytes: () => Math.max(0, this.host.limits.maxUnsentBytes - this.unsentBytes),
       onClose: (input) => {
         slot.closers ??= []
         slot.closers.push(input)
@@ -172,12 +179,13 @@ export class Connection implements StreamHandler {
     slot.answer = chunks
     slot.done = true
     slot.closers = null
+    this.heldBytes += sizeOf(chunks)
     while (this.slots.length > 0 && this.slots[0]!.done) {
-      const first = this.slots.shift()!
-      for (const chunk of first.answer ?? []) {
-        this.outgoing.push(chunk)
-        this.outgoingBytes += chunk.byteLength
-      }
+      const { answer } = this.slots.shift()!
+      if (answer === null) continue
+      for (const chunk of answer) this.outgoing.push(chunk)
+      this.heldBytes -= sizeOf(answer)
+      this.outgoingBytes += sizeOf(answer)
     }
     if (this.flushQueued || this.outgoing.length === 0) {
       if (this.paused) this.pump()
@@ -196,6 +204,12 @@ export class Connection implements StreamHandler {
     this.stream.write(this.outgoing.splice(0))
     this.pump()
   }
+}
+
+function sizeOf(chunks: readonly Uint8Array[] | null): number {
+  let bytes = 0
+  for (const chunk of chunks ?? []) bytes += chunk.byteLength
+  return bytes
 }
 
 /** What the dispatcher may do with a request's place. */

@@ -9,6 +9,8 @@ export interface FetchTaskOptions {
   readonly maxWaitMs: number
   readonly minBytes: number
   readonly maxBytes: number
+  /** The same, of the connection at the moment; one batch comes in any case. */
+  roomBytes(): number
   readonly usesTopicIds: boolean
   readonly session: FetchSession | null
   /** Only what changed since the session's last answer. */
@@ -124,13 +126,14 @@ export class FetchTask implements ReadWaiter {
   private tryAnswer(mustAnswer: boolean): boolean {
     const answers: FetchAnswer[] = []
     const throttled: Throttled = { bytes: 0, isHeld: false }
+    const maxBytes = Math.min(this.options.maxBytes, this.options.roomBytes())
     let bytes = 0
     let isUrgent = mustAnswer
     let isEmpty = true
     for (const asked of this.partitions) {
       isEmpty = false
       if (asked.awaitsReplica) continue
-      const read = this.read(asked, this.options.maxBytes - bytes, bytes === 0, throttled)
+      const read = this.read(asked, maxBytes - bytes, bytes === 0, throttled)
       bytes += read.byteLength
       if (read.errorCode !== ErrorCode.NONE || read.diverging !== null) isUrgent = true
       answers.push({ asked, read })

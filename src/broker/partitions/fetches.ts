@@ -20,6 +20,8 @@ export interface FetchAsker {
   /** null: a client. */
   readonly replica: { readonly id: NodeId; readonly epoch: BrokerEpoch } | null
   readonly usesTopicIds: boolean
+  /** What its connection takes now: many fetches may wait on one, and all become ready at once. */
+  roomBytes(): number
   onClose(input: () => void): void
 }
 
@@ -61,6 +63,7 @@ export class Fetches implements FetchTaskHost {
         maxWaitMs: this.isStopping ? 0 : request.maxWaitMs,
         minBytes: request.minBytes,
         maxBytes: Math.min(request.maxBytes, this.services.configs.int('fetch.max.bytes')),
+        roomBytes: () => asker.roomBytes(),
         usesTopicIds,
         session,
         isIncremental: context.type === 'session' && context.isIncremental,

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import type { RequestContext } from '../../../src/broker/handler.js'
 import { Connection } from '../../../src/broker/network/connection.js'
 import type { RequestDispatcher } from '../../../src/broker/network/dispatcher.js'
 import type { Logger } from '../../../src/ports/logger.js'
@@ -8,7 +9,7 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: ()
 const address = { host: '192.0.2.1', port: 1 }
 
 /** A client that never reads; each of its requests, of eight bytes, is answered at once with `answerBytes`. */
-function stubborn(answerBytes: number, maxUnsentBytes: number) {
+function stubborn(answerBytes: number, maxUnsentBytes: number, other?: RequestDispatcher) {
   const written: Uint8Array[] = []
   const turn: (() => void)[] = []
   const seen = { requests: 0, isPaused: false }
@@ -35,7 +36,7 @@ function stubborn(answerBytes: number, maxUnsentBytes: number) {
     listener: 'PLAINTEXT',
     isInterBrokerListener: false,
     limits: { maxFrameBytes: 100, maxInflightRequests: 64, maxUnsentBytes },
-    dispatcher,
+    dispatcher: other ?? dispatcher,
     logger: silent,
     isOpen: () => true,
     nowMs: () => 0,
@@ -64,4 +65,31 @@ it('reads no further than its answers may pile up, though one chunk brings many 
   written.length = 0
   connection.onDrain()
   expect(seen.requests).toBe(6)
+})
+
+it('counts answers that wait for an earlier one: a fetch is told that there is no room left', () => {
+  const ports: { answer(chunks: Uint8Array[] | null): void; context(...args: unknown[]): RequestContext }[] =
+    []
+  const dispatcher = {
+    dispatch: (_bytes: Uint8Array, port: (typeof ports)[number]) => {
+      ports.push(port)
+      return null
+    },
+  } as unknown as RequestDispatcher
+  const { connection, written, endTurn } = stubborn(0, 3_000, dispatcher)
+  connection.onData(requests(5))
+  const room = () => ports[4]!.context(1, 1, null).answerRoomBytes()
+  expect(room()).toBe(3_000)
+  ports[1]!.answer([new Uint8Array(1_000)])
+  ports[2]!.answer([new Uint8Array(500), new Uint8Array(500)])
+  expect(room()).toBe(1_000)
+  ports[3]!.answer([new Uint8Array(4_000)])
+  expect(room()).toBe(0)
+  ports[0]!.answer(null)
+  expect(room()).toBe(0)
+  endTurn()
+  expect(written.reduce((sum, chunk) => sum + chunk.byteLength, 0)).toBe(6_000)
+  expect(room()).toBe(0)
+  written.length = 0
+  expect(room()).toBe(3_000)
 })

@@ -96,6 +96,20 @@ describe('fetching', () => {
     expect(offsets(waiting)).toEqual([0])
   })
 
+  it('bounds what the fetches that wait on one connection bring together, and each brings a batch', () => {
+    const { cluster, fetch } = started()
+    const value = 'x'.repeat(500_000)
+    for (let i = 0; i < 8; i++) produce(cluster, value)
+    const ready = { minBytes: 1 << 30, maxWaitMs: 300, maxBytes: 1 << 30, maxPartitionBytes: 1 << 30 }
+    const outcomes = Array.from({ length: 60 }, () => fetch(ready))
+    cluster.run(2_000)
+    const sizes = outcomes.map((outcome) => (first(outcome)!.records as Uint8Array).length)
+    expect(sizes.slice(0, 10)).toEqual(Array.from({ length: 10 }, () => sizes[0]))
+    expect(Math.min(...sizes)).toBeGreaterThan(value.length)
+    // 64 MB of the connection, and a batch each; without a bound 240 MB.
+    expect(sizes.reduce((sum, bytes) => sum + bytes)).toBeLessThan(64 * 2 ** 20 + 60 * (value.length + 100))
+  })
+
   it('does not show a client what followers do not hold yet, and answers empty between HW and log end', () => {
     const { cluster, fetch } = started()
     cluster.node(2).kill()

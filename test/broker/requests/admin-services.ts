@@ -125,6 +125,7 @@ export class Node {
       listener: options.listener ?? 'PLAINTEXT',
       isInterBrokerListener: false,
       connectionId: 1,
+      answerRoomBytes: () => Number.MAX_SAFE_INTEGER,
       onClose: options.onClose ?? (() => {}),
     }
     handler.handle(request, context, {
