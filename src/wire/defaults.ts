@@ -76,5 +76,6 @@ export function isDefaultValue(field: Field, value: unknown): boolean {
 
 function isDefaultStruct(fields: Fields, value: Record<string, unknown>): boolean {
   if (value.unknownTaggedFields !== undefined) return false
-  return Object.entries(fields).every(([name, field]) => isDefaultValue(field, value[name]))
+  for (const name in fields) if (!isDefaultValue(fields[name]!, value[name])) return false
+  return true
 }

@@ -27,6 +27,27 @@ export class WireError extends Error {
 
 const TWO_32 = 0x1_0000_0000
 
+/** Up to here a loop is faster than a call out of the engine. */
+const SHORT_BYTES = 24
+
+/** Null where a byte is not ASCII. */
+function shortAscii(buffer: Uint8Array, start: number, length: number): string | null {
+  let text = ''
+  for (let i = start; i < start + length; i++) {
+    const byte = buffer[i]!
+    if (byte >= 0x80) return null
+    text += String.fromCharCode(byte)
+  }
+  return text
+}
+
+/** Of a string that is about to be written. */
+export function utf8Length(value: string): number {
+  if (value.length > SHORT_BYTES) return Buffer.byteLength(value)
+  for (let i = 0; i < value.length; i++) if (value.charCodeAt(i) >= 0x80) return Buffer.byteLength(value)
+  return value.length
+}
+
 export class Reader {
   private readonly buffer: Buffer
   private position: number
@@ -142,6 +163,10 @@ export class Reader {
 
   utf8(length: number): string {
     const at = this.take(length)
+    if (length <= SHORT_BYTES) {
+      const text = shortAscii(this.buffer, at, length)
+      if (text !== null) return text
+    }
     return this.buffer.toString('utf8', at, at + length)
   }
 
@@ -313,7 +338,10 @@ export class Writer {
   /** `length`: its UTF-8 length, which the caller has written before. */
   utf8(value: string, length: number): void {
     const at = this.grow(length)
-    this.buffer.write(value, at, length, 'utf8')
+    const { buffer } = this
+    if (length > SHORT_BYTES || length !== value.length) buffer.write(value, at, length, 'utf8')
+    // As many bytes as UTF-16 units: all are ASCII.
+    else for (let i = 0; i < length; i++) buffer[at + i] = value.charCodeAt(i)
   }
 
   /** Copied where small, else referenced: the bytes must not change until they were sent. */
