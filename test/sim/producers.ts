@@ -16,11 +16,11 @@ const ANSWERS_FOR_A_LOST_ONE = 200
 /** Sends batches of one to three unique values, to one partition after the other. */
 abstract class SendingClient extends SimClient {
   private sent = 0
-  private turn = 0
+  private nextPartition = 0
 
   protected loop(meanIntervalMs: number): void {
     this.after(this.draw(2 * meanIntervalMs) + 1, () => {
-      const partition = this.turn++ % this.partitions
+      const partition = this.nextPartition++ % this.partitions
       if (this.mayQueue(partition)) {
         const values = Array.from({ length: 1 + this.draw(3) }, () => `${this.name}-${this.sent++}`)
         this.enqueue(partition, values)

@@ -77,6 +77,7 @@ export interface LeaderKnown {
 export abstract class SimClient {
   private readonly connections = new Map<number, SimConnection>()
   private readonly leaders = new Map<number, LeaderKnown>()
+  private turn: number
   protected stopped = false
 
   constructor(
@@ -84,7 +85,9 @@ export abstract class SimClient {
     readonly name: string,
     protected readonly topic: string,
     protected readonly partitions: number,
-  ) {}
+  ) {
+    this.turn = this.draw(world.nodeIds.length)
+  }
 
   stop(): void {
     this.stopped = true
@@ -137,9 +140,10 @@ export abstract class SimClient {
     })
   }
 
+  /** One after the other: a node that is cut off knows no news, and must not be asked for ever. */
   protected anyNode(): number {
     const { nodeIds } = this.world
-    return nodeIds[this.draw(nodeIds.length)]!
+    return nodeIds[this.turn++ % nodeIds.length]!
   }
 
   protected refreshMetadata(done: () => void): void {
