@@ -3,7 +3,9 @@ import type { PartitionStatus } from '../broker/partitions/types.js'
 import type { PostMortem } from '../broker/post-mortems/types.js'
 import type { QuorumEvent } from '../broker/quorum/events.js'
 import type { QuorumStatus } from '../broker/quorum/handle.js'
+import type { MembershipCommand } from '../broker/quorum/membership.js'
 import type { BrokerEpoch, LogIndex, NodeId, Term } from '../lib/ids.js'
+import type { AddVoter, PromoteVoter, RemoveVoter } from '../metadata/commands.js'
 import type { MetadataRecord } from '../metadata/records.js'
 import type { Voter } from '../raft/types.js'
 import { EventWatch, type WatchEvent } from './grpc-inspect-watch.js'
@@ -22,6 +24,8 @@ export interface InspectSource {
   postMortems(limit: number): readonly PostMortem[]
   /** Asks Raft to hand leadership over; undefined: to whom it likes. Returns a sentence where it can't, else undefined. */
   transferLeadership(to: NodeId | undefined): string | undefined
+  /** Takes a change of the voters to the leader. `done` is called once, within `timeoutMs`. */
+  changeVoters(command: MembershipCommand, timeoutMs: number, done: (reply: ChangeVotersReply) => void): void
 }
 
 export interface InspectStatus {
@@ -59,6 +63,8 @@ const MAX_LOG_LIMIT = 10_000
 const LOG_PAGE = 100
 const MAX_WATCHES = 100
 const DEFAULT_ELECTIONS = 1_000
+const DEFAULT_CHANGE_MS = 30_000
+const MAX_CHANGE_MS = 120_000
 
 export function createInspectService(source: InspectSource): InspectService {
   return new Inspect(source)
@@ -75,6 +81,12 @@ export interface ListElectionsReply {
   monotonicMs: number
   elections: readonly PostMortem[]
 }
+export interface ChangeVotersReply {
+  /** Of Kafka's table; 0: done. */
+  errorCode: number
+  errorMessage: string
+}
+type ChangeVotersRequest<C> = Omit<C, 'type'> & { timeoutMs: number }
 interface ReadLogRequest {
   fromIndex: LogIndex
   limit: number
@@ -99,7 +111,17 @@ class Inspect implements InspectService {
       if (refusal === undefined) done(null, {})
       else done({ code: grpc.status.FAILED_PRECONDITION, details: refusal })
     }
+    const changeVoters =
+      <C extends MembershipCommand>(type: C['type']): Unary<ChangeVotersRequest<C>, ChangeVotersReply> =>
+      (call, done) => {
+        const { timeoutMs, ...rest } = call.request
+        const withinMs = Math.min(timeoutMs || DEFAULT_CHANGE_MS, MAX_CHANGE_MS)
+        this.source.changeVoters({ ...rest, type } as unknown as C, withinMs, (reply) => done(null, reply))
+      }
     server.addService(serviceDefinition('kogge.inspect.v1.Inspect'), {
+      addVoter: changeVoters<AddVoter>('addVoter'),
+      removeVoter: changeVoters<RemoveVoter>('removeVoter'),
+      promoteVoter: changeVoters<PromoteVoter>('promoteVoter'),
       getStatus,
       listPartitions,
       listElections,

@@ -180,6 +180,7 @@ class NodeAssembly {
       listPartitions: () => node.services.partitions.list(),
       postMortems: (limit) => node.postMortems.recent(limit),
       transferLeadership: (to) => node.requestTransfer(to),
+      changeVoters: (command, timeoutMs, done) => node.changeVoters(command, timeoutMs, done),
     }
   }
 

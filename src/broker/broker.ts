@@ -1,6 +1,7 @@
 import type { LogIndex, NodeId, Term } from '../lib/ids.js'
 import { randomUuid } from '../lib/prng.js'
 import { LogManager, type LogManagerConfig } from '../log/log-manager.js'
+import type { CommandContext } from '../metadata/commands.js'
 import { ConfigView } from '../metadata/configs.js'
 import { unsupportedFeature } from '../metadata/features.js'
 import type { MetadataRecord } from '../metadata/records.js'
@@ -14,6 +15,7 @@ import type { PeerHandler, PeerTransport } from '../ports/peers.js'
 import type { Random } from '../ports/random.js'
 import type { RecordCodec } from '../ports/record-codec.js'
 import type { Voter } from '../raft/types.js'
+import { ErrorCode } from '../wire/errors.js'
 import { GroupCoordinatorRuntime } from './coordinators/group-runtime.js'
 import { BrokerLifecycle } from './lifecycle.js'
 import { BrokerMetadataCache } from './metadata-cache.js'
@@ -25,6 +27,7 @@ import { logConfigOf } from './partitions/log-config.js'
 import { PartitionManager } from './partitions/partition-manager.js'
 import type { PeerMessage } from './peer-message.js'
 import { PostMortems } from './post-mortems/post-mortems.js'
+import type { MembershipCommand } from './quorum/membership.js'
 import type { QuorumControl } from './quorum/options.js'
 import { QuorumReactor } from './quorum/quorum-reactor.js'
 import { allHandlers } from './requests/index.js'
@@ -374,6 +377,22 @@ export class KoggeNode {
       })
   }
 
+  /** For whoever may inspect this node: a change of the voters, wherever the leader is (KIP-853). */
+  changeVoters(
+    command: MembershipCommand,
+    timeoutMs: number,
+    done: (reply: { errorCode: number; errorMessage: string }) => void,
+  ): void {
+    this.quorum.submit(command, INSPECTION, timeoutMs, (reply) => {
+      if (reply.type === command.type || reply.type === 'failed') {
+        const { errorCode, errorMessage } = reply as { errorCode: number; errorMessage: string }
+        return done({ errorCode, errorMessage })
+      }
+      const errorMessage = `the controller answered ${reply.type} to ${command.type}`
+      done({ errorCode: ErrorCode.UNKNOWN_SERVER_ERROR, errorMessage })
+    })
+  }
+
   /** Begins to hand Raft's leadership over; a sentence where it cannot be. */
   requestTransfer(to: NodeId | undefined): string | undefined {
     const { role, voters } = this.quorum.status()
@@ -388,6 +407,13 @@ export class KoggeNode {
 const HAND_OVER_SHARE = 0.5
 
 const POST_MORTEMS = 1_000
+
+const INSPECTION: CommandContext = {
+  principal: 'User:ANONYMOUS',
+  clientId: 'inspect',
+  clientAddress: '',
+  listener: 'INSPECT',
+}
 
 const EVERYTHING: MetadataChange = {
   everything: true,

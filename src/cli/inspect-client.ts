@@ -1,15 +1,16 @@
 import * as grpc from '@grpc/grpc-js'
-import type { InspectStatus, ListElectionsReply } from '../adapters/grpc-inspect.js'
+import type { ChangeVotersReply, InspectStatus, ListElectionsReply } from '../adapters/grpc-inspect.js'
 import type { WatchEvent } from '../adapters/grpc-inspect-watch.js'
 import { serviceDefinition } from '../adapters/grpc-service.js'
 import { throwIfError } from '../adapters/kafka-client/index.js'
 import type { PartitionStatus } from '../broker/partitions/types.js'
+import type { MembershipCommand } from '../broker/quorum/membership.js'
 import { DescribeQuorum } from '../wire/messages/describe-quorum.js'
 import type { Invocation, OptionSpec } from './command.js'
 import { parseAddresses, withClient } from './connect.js'
 import { failure } from './errors.js'
 
-export type { InspectStatus, ListElectionsReply, WatchEvent }
+export type { ChangeVotersReply, InspectStatus, ListElectionsReply, MembershipCommand, WatchEvent }
 
 export const INSPECT_OPTION: Readonly<Record<string, OptionSpec>> = {
   inspect: {
@@ -20,6 +21,8 @@ export const INSPECT_OPTION: Readonly<Record<string, OptionSpec>> = {
 }
 
 const CALL_TIMEOUT_MS = 2_000
+/** A node tells within its own time-out what became of a change. */
+const CHANGE_GRACE_MS = 2_000
 const METADATA_TOPIC = '__cluster_metadata'
 
 /** Where inspection is served, one address a node: given by --inspect, or told by DescribeQuorum (KIP-853). */
@@ -90,6 +93,17 @@ export class InspectClient {
     })
   }
 
+  /** One change of the voters (KIP-853), never sent twice. @throws grpc.ServiceError */
+  changeVoters({ type, ...request }: MembershipCommand, timeoutMs: number): Promise<ChangeVotersReply> {
+    return new Promise((resolve, reject) => {
+      const deadline = Date.now() + timeoutMs + CHANGE_GRACE_MS
+      this.client[type]({ ...request, timeoutMs }, { deadline }, (error, reply) => {
+        if (error === null) resolve(reply!)
+        else reject(error)
+      })
+    })
+  }
+
   /** The state now, then each event. The iteration ends, or throws, when the node goes. */
   watch(): grpc.ClientReadableStream<WatchEvent> {
     return this.client.watchEvents({})
@@ -100,7 +114,16 @@ export class InspectClient {
   }
 }
 
+type ChangeVoters = (
+  request: object,
+  options: grpc.CallOptions,
+  done: (error: grpc.ServiceError | null, reply?: ChangeVotersReply) => void,
+) => void
+
 interface Methods {
+  addVoter: ChangeVoters
+  removeVoter: ChangeVoters
+  promoteVoter: ChangeVoters
   getStatus(
     request: object,
     options: grpc.CallOptions,

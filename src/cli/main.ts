@@ -24,9 +24,9 @@ async function dispatch(argv: readonly string[]): Promise<void> {
     process.stdout.write(overview())
     return
   }
-  const words = COMMANDS[first] !== undefined ? 1 : 2
-  const name = words === 1 ? first : `${first} ${second ?? ''}`.trim()
-  const entry = COMMANDS[name]
+  // The longest name that fits: 'raft members add' before 'raft members'.
+  const words = [3, 2, 1].find((count) => COMMANDS[argv.slice(0, count).join(' ')] !== undefined) ?? 2
+  const entry = COMMANDS[argv.slice(0, words).join(' ')]
   if (entry === undefined) {
     const group = Object.keys(COMMANDS).some((known) => known.startsWith(`${first} `))
     if (group && (second === '--help' || second === '-h')) {

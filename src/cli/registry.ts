@@ -35,6 +35,22 @@ export const COMMANDS: Readonly<
     summary: 'Follow elections and commits as they happen',
     load: () => import('./commands/raft-watch.js'),
   },
+  'raft members': {
+    summary: 'List voters and learners with their directories and lag',
+    load: () => import('./commands/raft-members.js'),
+  },
+  'raft members add': {
+    summary: 'Make a controller a voter once it has caught up',
+    load: () => import('./commands/raft-members-add.js'),
+  },
+  'raft members remove': {
+    summary: "Take a voter's vote",
+    load: () => import('./commands/raft-members-remove.js'),
+  },
+  'raft members promote': {
+    summary: 'Make a learner a voter, under the directory that it runs from',
+    load: () => import('./commands/raft-members-promote.js'),
+  },
   'raft elections': {
     summary: 'Show the last changes of leadership: why, and what they cost',
     load: () => import('./commands/raft-elections.js'),

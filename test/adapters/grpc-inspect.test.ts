@@ -4,6 +4,7 @@ import descriptor, { type IFileDescriptorProto } from 'protobufjs/ext/descriptor
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createHealthService, type HealthService } from '../../src/adapters/grpc-health.js'
 import {
+  type ChangeVotersReply,
   createInspectService,
   type InspectLogEntry,
   type InspectSource,
@@ -14,6 +15,7 @@ import { protoRoot } from '../../src/adapters/protobuf.js'
 import type { PartitionStatus } from '../../src/broker/partitions/types.js'
 import type { PostMortem } from '../../src/broker/post-mortems/types.js'
 import { EventRing, type QuorumEventBody } from '../../src/broker/quorum/events.js'
+import type { MembershipCommand } from '../../src/broker/quorum/membership.js'
 import type { LogIndex, NodeId } from '../../src/lib/ids.js'
 
 const ID = 'q1Sv0VjMQrqWYyW3bYb2-g'
@@ -108,6 +110,19 @@ class Source implements InspectSource {
   status = () => status
   listPartitions = () => [partition]
   postMortems = (limit: number) => ELECTIONS.slice(-limit)
+  readonly changes: [MembershipCommand, number][] = []
+  changeVoters = (
+    command: MembershipCommand,
+    timeoutMs: number,
+    done: (reply: ChangeVotersReply) => void,
+  ): void => {
+    this.changes.push([command, timeoutMs])
+    done(
+      command.nodeId === 9
+        ? { errorCode: 126, errorMessage: 'node 9 is one' }
+        : { errorCode: 0, errorMessage: '' },
+    )
+  }
   transferLeadership = (to: NodeId | undefined) => (to === 2 ? undefined : `node ${to} is not a voter`)
 
   subscribe(watcher: Parameters<InspectSource['subscribe']>[0]) {
@@ -215,6 +230,24 @@ describe('inspection', () => {
       code: grpc.status.FAILED_PRECONDITION,
       details: 'node 5 is not a voter',
     })
+  })
+
+  it('takes changes of the voters, within bounds of time', async () => {
+    const done = { errorCode: 0, errorMessage: '' }
+    expect(await unary(inspect.addVoter!, { nodeId: 4, directoryId: ID, timeoutMs: 5 })).toEqual(done)
+    const address = { host: 'four', port: 9094 }
+    await unary(inspect.addVoter!, { nodeId: 4, directoryId: ID, ...address, timeoutMs: 1_000_000 })
+    expect(await unary(inspect.removeVoter!, { nodeId: 2, directoryId: ID, timeoutMs: 0 })).toEqual(done)
+    expect(await unary(inspect.promoteVoter!, { nodeId: 9, timeoutMs: 7 })).toEqual({
+      errorCode: 126,
+      errorMessage: 'node 9 is one',
+    })
+    expect(source.changes).toEqual([
+      [{ type: 'addVoter', nodeId: 4, directoryId: ID }, 5],
+      [{ type: 'addVoter', nodeId: 4, directoryId: ID, ...address }, 120_000],
+      [{ type: 'removeVoter', nodeId: 2, directoryId: ID }, 30_000],
+      [{ type: 'promoteVoter', nodeId: 9 }, 7],
+    ])
   })
 })
 

@@ -71,6 +71,19 @@ describe('usage errors: exit code 2 and one sentence', () => {
     [['topic', 'create', 'a', '--partitions', 'x'], '--partitions x: give a whole number from 1 to 100000.'],
     [['topic', 'create', 'a', '--config', 'x'], '--config x: write it as --config key=value.'],
     [
+      ['raft', 'members', 'ad'],
+      "kogge raft members does not know 'ad': list, add, remove or promote. See 'kogge raft members --help'.",
+    ],
+    [['raft', 'members', 'add', 'x'], "'x' is no node id. See 'kogge raft members add --help'."],
+    [
+      ['raft', 'members', 'remove', '1', '--directory', 'd'],
+      "--directory d is no directory id of 22 characters. See 'kogge raft members remove --help'.",
+    ],
+    [
+      ['raft', 'members', 'promote'],
+      'kogge raft members promote is missing an argument. Usage: kogge raft members promote <node id> [options]',
+    ],
+    [
       ['topic', 'create', 'a', '--if-not-exists=1'],
       "--if-not-exists takes no value. See 'kogge topic create --help'.",
     ],
