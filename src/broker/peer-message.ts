@@ -20,9 +20,9 @@ export type PeerMessage =
   | { type: 'commandReply'; requestId: number; reply: ControllerReply }
   /**
    * Who is not among the receiver's configured voters names itself, so that the receiver dials back: a leader
-   * replicates to it then. `host` and `port`: its control listener.
+   * replicates to it then. `host` and `port`: its control listener. Only a controller can become a voter.
    */
-  | { type: 'introduction'; self: Voter; host: string; port: number }
+  | { type: 'introduction'; self: Voter; host: string; port: number; isController: boolean }
   /** The answer to it, and again when they change: where the sender reaches the voters. */
   | { type: 'voterAddresses'; voters: PeerAddress[] }
 

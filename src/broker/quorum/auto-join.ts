@@ -27,6 +27,13 @@ export interface JoinSituation {
   isCaughtUp: boolean
 }
 
+export const NOT_AN_OBSERVER = {
+  isObserver: false,
+  leader: undefined,
+  voters: [],
+  isCaughtUp: false,
+} satisfies Omit<JoinSituation, 'self'>
+
 /**
  * A controller without a vote: it joins by itself where that is configured (KIP-853's auto join), and else says what
  * to do. A node whose disk was wiped or whose Raft log was set aside is still named by its old directory: that

@@ -128,6 +128,20 @@ export class ClusterMember {
     this.input({ type: 'transferLeadership', to })
   }
 
+  /** Hands leadership over and takes none again; `done` comes once, within `timeoutMs`. */
+  prepareStop(timeoutMs: number, done: () => void): void {
+    this.input({ type: 'leave' })
+    let isDone = false
+    const finish = (): void => {
+      if (isDone) return
+      isDone = true
+      timer.cancel()
+      done()
+    }
+    const timer = this.environment.options.clock.after(timeoutMs, finish)
+    this.transferLeadership(undefined, finish)
+  }
+
   close(): void {
     this.controller.deactivate()
     this.driver.close()

@@ -75,3 +75,17 @@ export interface PeerProgress {
   lastCaughtUpMs: number
   state: 'probe' | 'replicate' | 'snapshot'
 }
+
+/** Before this node belongs to a cluster. */
+export const NOT_A_MEMBER = {
+  role: 'founding',
+  term: 0,
+  leader: undefined,
+  commitIndex: 0,
+  lastIndex: 0,
+  firstIndex: 0,
+  snapshotIndex: 0,
+  voters: [],
+  progress: [],
+  hasQuorum: false,
+} satisfies Partial<QuorumStatus>

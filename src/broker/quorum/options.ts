@@ -8,7 +8,7 @@ import type { OrderedStore } from '../../ports/ordered-store.js'
 import type { PeerHandler, PeerTransport } from '../../ports/peers.js'
 import type { Random } from '../../ports/random.js'
 import type { RecordCodec } from '../../ports/record-codec.js'
-import type { RaftLimits, RaftTiming } from '../../raft/api.js'
+import { DEFAULT_RAFT_LIMITS, DEFAULT_RAFT_TIMING, type RaftLimits, type RaftTiming } from '../../raft/api.js'
 import type { RaftNode } from '../../raft/raft.js'
 import type { Configuration } from '../../raft/types.js'
 import type { PeerAddress, PeerMessage } from '../peer-message.js'
@@ -87,6 +87,27 @@ export interface QuorumSettings {
   /** Between two attempts to become a voter, and the time that one has to catch up in. */
   joinRetryMs: number
   joinTimeoutMs: number
+}
+
+export const DEFAULT_QUORUM_SETTINGS: QuorumSettings = {
+  raftTiming: DEFAULT_RAFT_TIMING,
+  raftLimits: DEFAULT_RAFT_LIMITS,
+  snapshotEntries: 10_000,
+  snapshotBytes: 20 * 1024 * 1024,
+  snapshotTailEntries: 1000,
+  disconnectGraceMs: 50,
+  probeTimeoutMs: 500,
+  foundingIntervalMs: 200,
+  maxPendingCommands: 4096,
+  maxPendingCommandBytes: 64 * 1024 * 1024,
+  controllerTickMs: 100,
+  transferTimeoutMs: 1000,
+  eventCapacity: 1000,
+  introductionIntervalMs: 500,
+  forgetPeerAfterMs: 10_000,
+  maxIntroducedPeers: 1000,
+  joinRetryMs: 500,
+  joinTimeoutMs: 30_000,
 }
 
 export type RaftView = Pick<

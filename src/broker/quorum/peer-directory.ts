@@ -30,6 +30,8 @@ export interface PeerDirectoryOptions {
 export class PeerDirectory {
   private readonly configured: ReadonlyMap<NodeId, Address>
   private readonly introduced = new Map<NodeId, Address>()
+  /** Of those who introduced themselves, who can never vote. */
+  private readonly brokersOnly = new Set<NodeId>()
   private readonly found = new Map<NodeId, Address>()
   private readonly reported = new Map<NodeId, Address>()
   private readonly connected = new Set<NodeId>()
@@ -84,6 +86,16 @@ export class PeerDirectory {
   addresses(): PeerAddress[] {
     const ids = [...this.wanted().keys(), this.options.self.nodeId]
     return ids.sort((a, b) => a - b).flatMap((nodeId) => withId(nodeId, this.addressOf(nodeId)))
+  }
+
+  /** It said so itself; of a node that nobody heard of it is not known. */
+  isBrokerOnly(nodeId: NodeId): boolean {
+    return this.brokersOnly.has(nodeId)
+  }
+
+  noteRole(nodeId: NodeId, isController: boolean): void {
+    if (isController) this.brokersOnly.delete(nodeId)
+    else this.brokersOnly.add(nodeId)
   }
 
   /** False: there are too many. */
@@ -141,6 +153,7 @@ export class PeerDirectory {
     const timer = this.options.clock.after(this.options.forgetAfterMs, () => {
       this.farewells.delete(nodeId)
       if (!this.voters.some((voter) => voter.nodeId === nodeId)) this.introduced.delete(nodeId)
+      this.brokersOnly.delete(nodeId)
       this.update()
     })
     this.farewells.set(nodeId, timer)

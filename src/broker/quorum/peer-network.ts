@@ -9,6 +9,8 @@ import { Bootstrap } from './bootstrap.js'
 import { PeerDirectory } from './peer-directory.js'
 import { PeerWatch } from './peer-watch.js'
 
+type Introduction = Extract<PeerMessage, { type: 'introduction' }>
+
 export interface PeerNetworkOptions {
   readonly self: PeerAddress
   readonly configured: readonly PeerAddress[]
@@ -129,8 +131,11 @@ export class PeerNetwork {
     this.watch.onDisconnected(peer)
   }
 
-  /** A node named itself, or was named by an operator. */
-  onIntroduction(peer: NodeId, { host, port }: Address): void {
+  isBrokerOnly(peer: NodeId): boolean {
+    return this.directory.isBrokerOnly(peer)
+  }
+
+  onIntroduction(peer: NodeId, { host, port, isController }: Introduction): void {
     if (!this.directory.introduce(peer, { host, port })) {
       this.options.logger.warn(
         { peer, host, port },
@@ -140,6 +145,7 @@ export class PeerNetwork {
       )
       return
     }
+    this.directory.noteRole(peer, isController)
     this.send(peer, 'controller', { type: 'voterAddresses', voters: this.directory.firstHandVoters() })
     this.shareAddresses()
   }
@@ -178,7 +184,8 @@ export class PeerNetwork {
     if (this.directory.isConfigured) return
     const { nodeId, host, port } = this.options.self
     const self = { nodeId, directoryId: this.options.directoryId() }
-    this.send(peer, 'controller', { type: 'introduction', self, host, port })
+    const { isController } = this.options
+    this.send(peer, 'controller', { type: 'introduction', self, host, port, isController })
   }
 
   /** Messages get lost, and a controller that had no room may have some now. */

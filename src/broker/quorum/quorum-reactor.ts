@@ -1,45 +1,30 @@
 import { unreachable } from '../../lib/assert.js'
 import type { LogIndex, NodeId, Uuid } from '../../lib/ids.js'
-import { RaftLog, type RaftLogContents } from '../../log/raft-log.js'
+import type { RaftLog, RaftLogContents } from '../../log/raft-log.js'
 import type { CommandContext, ControllerCommand, ControllerReply } from '../../metadata/commands.js'
 import type { Logger } from '../../ports/logger.js'
-import type { OrderedStore } from '../../ports/ordered-store.js'
 import type { PeerHandler } from '../../ports/peers.js'
-import { DEFAULT_RAFT_LIMITS, DEFAULT_RAFT_TIMING } from '../../raft/api.js'
 import type { RaftNode } from '../../raft/raft.js'
+import { ErrorCode } from '../../wire/errors.js'
 import type { PeerMessage } from '../peer-message.js'
-import { AutoJoin, type JoinSituation } from './auto-join.js'
+import { AutoJoin, type JoinSituation, NOT_AN_OBSERVER } from './auto-join.js'
 import { ClusterMember } from './cluster-member.js'
 import { CommandRouter } from './command-router.js'
 import { describeQuorum } from './describe-quorum.js'
 import { type Entered, Entrance } from './entrance.js'
 import { EventRing } from './events.js'
-import type { QuorumListener, QuorumStatus } from './handle.js'
-import { isMembershipCommand, Membership } from './membership.js'
-import type { QuorumControl, QuorumReactorOptions, QuorumSettings, ReadLogEntry } from './options.js'
+import { NOT_A_MEMBER, type QuorumListener, type QuorumStatus } from './handle.js'
+import { openRaftLog } from './log-opening.js'
+import { isMembershipCommand, Membership, type MembershipCommand } from './membership.js'
+import {
+  DEFAULT_QUORUM_SETTINGS,
+  type QuorumControl,
+  type QuorumReactorOptions,
+  type QuorumSettings,
+  type ReadLogEntry,
+} from './options.js'
 import { PeerNetwork } from './peer-network.js'
 import { StateMachine } from './state-machine.js'
-
-export const DEFAULT_QUORUM_SETTINGS: QuorumSettings = {
-  raftTiming: DEFAULT_RAFT_TIMING,
-  raftLimits: DEFAULT_RAFT_LIMITS,
-  snapshotEntries: 10_000,
-  snapshotBytes: 20 * 1024 * 1024,
-  snapshotTailEntries: 1000,
-  disconnectGraceMs: 50,
-  probeTimeoutMs: 500,
-  foundingIntervalMs: 200,
-  maxPendingCommands: 4096,
-  maxPendingCommandBytes: 64 * 1024 * 1024,
-  controllerTickMs: 100,
-  transferTimeoutMs: 1000,
-  eventCapacity: 1000,
-  introductionIntervalMs: 500,
-  forgetPeerAfterMs: 10_000,
-  maxIntroducedPeers: 1000,
-  joinRetryMs: 500,
-  joinTimeoutMs: 30_000,
-}
 
 /** 2³² draws of so many ids lie within the safe integers. */
 const MAX_REQUESTS_OF_A_PROCESS = 2 ** 20
@@ -95,7 +80,20 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
 
   start(listener: QuorumListener, started: () => void): void {
     this.listener = listener
-    this.openLog(this.options.store, started)
+    openRaftLog(this.options, {
+      logger: this.logger,
+      isClosed: () => this.closed,
+      onDamaged: (reason) => this.events.emit({ type: 'quarantined', reason }),
+      onFresh: (directoryId) => {
+        this.directoryId = directoryId
+      },
+      onOpen: (log, contents) => {
+        this.log = log
+        this.enter(log, contents)
+        started()
+      },
+      fail: (error) => this.fail(error),
+    })
   }
 
   submit(
@@ -158,17 +156,8 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
   }
 
   prepareStop(done: () => void): void {
-    const { clock } = this.options
-    this.member?.input({ type: 'leave' })
-    let isDone = false
-    const finish = (): void => {
-      if (isDone) return
-      isDone = true
-      timer.cancel()
-      done()
-    }
-    const timer = clock.after(this.settings.transferTimeoutMs, finish)
-    this.transferLeadership(undefined, finish)
+    if (this.member !== undefined) this.member.prepareStop(this.settings.transferTimeoutMs, done)
+    else this.options.clock.endOfTurn(done)
   }
 
   close(): void {
@@ -270,45 +259,24 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     if (command.type === 'describeQuorum') {
       done(describeQuorum(this.status(), this.options.clock))
     } else if (isMembershipCommand(command)) {
-      if (command.type === 'addVoter' && command.host !== undefined && command.port !== undefined)
-        this.network.suggest(command.nodeId, { host: command.host, port: command.port })
-      this.membership.change(command, timeoutMs, done)
+      this.changeVoters(command, timeoutMs, done)
     } else this.member!.controller.decide(command, context, done)
   }
 
-  private openLog(store: OrderedStore, started: () => void): void {
-    const { disk, directory, clock } = this.options
-    const fatal = (error: Error): void => this.fail(error)
-    RaftLog.open({ store, disk, directory, clock, fatal }, (opening) => {
-      if (this.closed) return
-      switch (opening.type) {
-        case 'failed':
-          this.fail(opening.error)
-          return
-        case 'quarantined':
-          this.quarantine(opening.reason, started)
-          return
-        case 'open':
-          this.log = opening.log
-          this.enter(opening.log, opening.contents)
-          started()
-          return
-      }
-    })
-  }
-
-  /** What is damaged is moved aside, never repaired; under its new directory id the node is a stranger that may learn. */
-  private quarantine(reason: string, started: () => void): void {
-    this.events.emit({ type: 'quarantined', reason })
-    this.logger.error(
-      { reason },
-      'the Raft log is damaged and is moved aside; this node rejoins as a non-voter',
-    )
-    this.options.quarantine(reason, (fresh) => {
-      if (this.closed) return
-      this.directoryId = fresh.directoryId
-      this.openLog(fresh.store, started)
-    })
+  private changeVoters(
+    command: MembershipCommand,
+    timeoutMs: number,
+    done: (reply: ControllerReply) => void,
+  ): void {
+    const { nodeId } = command
+    if (command.type !== 'removeVoter' && this.network.isBrokerOnly(nodeId)) {
+      const errorMessage = `node ${nodeId} is no controller: only a node with that role can vote`
+      done({ type: command.type, errorCode: ErrorCode.INVALID_REQUEST, errorMessage })
+      return
+    }
+    if (command.type === 'addVoter' && command.host !== undefined && command.port !== undefined)
+      this.network.suggest(nodeId, { host: command.host, port: command.port })
+    this.membership.change(command, timeoutMs, done)
   }
 
   private fail(error: Error): void {
@@ -397,8 +365,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
   private joinSituation(): JoinSituation {
     const { options, directoryId, member } = this
     const self = { nodeId: options.nodeId, directoryId }
-    if (member === undefined || !member.isObserver)
-      return { self, isObserver: false, leader: undefined, voters: [], isCaughtUp: false }
+    if (member === undefined || !member.isObserver) return { ...NOT_AN_OBSERVER, self }
     const { leader, configuration, hasQuorum, appliedIndex, commitIndex } = member.node.status()
     const isCaughtUp = hasQuorum && appliedIndex >= commitIndex
     return { self, isObserver: true, leader, voters: configuration.voters, isCaughtUp }
@@ -420,10 +387,8 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
 
   private onPeerLost(peer: NodeId, dead: boolean): void {
     this.events.emit({ type: 'peerLost', peer, dead })
-    this.logger.info(
-      { peer, dead },
-      dead ? 'a peer is dead: its dial was refused' : 'a connection to a peer broke',
-    )
+    const what = dead ? 'a peer is dead: its dial was refused' : 'a connection to a peer broke'
+    this.logger.info({ peer, dead }, what)
     this.listener?.onPeerLost(peer, dead)
     if (dead) {
       this.member?.controller.brokerDead(peer)
@@ -432,17 +397,3 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     this.router.onChange()
   }
 }
-
-/** Before this node belongs to a cluster. */
-const NOT_A_MEMBER = {
-  role: 'founding',
-  term: 0,
-  leader: undefined,
-  commitIndex: 0,
-  lastIndex: 0,
-  firstIndex: 0,
-  snapshotIndex: 0,
-  voters: [],
-  progress: [],
-  hasQuorum: false,
-} satisfies Partial<QuorumStatus>

@@ -159,6 +159,25 @@ describe('changes of the voters', () => {
     })
   })
 
+  it('a node without the role of a controller is refused', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const broker = cluster.add(11, { isController: false })
+    broker.start()
+    cluster.until(() => broker.leader === leader.id)
+    for (const command of [
+      { type: 'addVoter', nodeId: 11, directoryId: 'dir-11' } as const,
+      { type: 'promoteVoter', nodeId: 11 } as const,
+    ]) {
+      expect(cluster.reply(broker.submit(command))).toEqual({
+        type: command.type,
+        errorCode: ErrorCode.INVALID_REQUEST,
+        errorMessage: 'node 11 is no controller: only a node with that role can vote',
+      })
+    }
+  })
+
   it('three become five and three others, the leader’s own removal among them', () => {
     const cluster = new TestCluster(THREE, 1, { forgetPeerAfterMs: 1000 })
     cluster.startAll()
