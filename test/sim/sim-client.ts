@@ -63,7 +63,7 @@ export interface ClientWorld {
   readonly history: HistoryRecorder
 }
 
-export const RETRY_MS = 40
+export const RETRY_MS = 100
 export const REQUEST_TIMEOUT_MS = 3_000
 export const NOT_ANSWERED = -2
 const NO_LEADER = { id: -1, epoch: -1 }
