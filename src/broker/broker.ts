@@ -225,6 +225,7 @@ export class KoggeNode {
       logger: logger.child({ component: 'log' }),
       config,
       highWatermarkOf: (topicId, partition) => this.partitions.highWatermark(topicId, partition),
+      brokerEpoch: () => this.lifecycle?.brokerEpoch ?? 0,
       onOffline: (error) => this.fail(error),
       onQuarantined: (log) => this.partitions.onQuarantined(log),
     })
@@ -310,6 +311,7 @@ export class KoggeNode {
       logger: ports.logger.child({ component: 'lifecycle' }),
       quorum: this.services.quorum,
       clusterId: () => this.quorum.status().clusterId,
+      previousBrokerEpoch: () => this.logs.previousBrokerEpoch,
       appliedIndex: () => this.cache.appliedIndex,
       ownImage: () => this.cache.image.brokers.get(config.nodeId),
       quarantined: () => this.partitions.quarantined(),

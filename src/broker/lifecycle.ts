@@ -1,5 +1,6 @@
 import type { BrokerEpoch, LogIndex, NodeId, Uuid } from '../lib/ids.js'
 import type { CommandContext, ControllerReply } from '../metadata/commands.js'
+import { supportedFeatures } from '../metadata/features.js'
 import type { BrokerImage } from '../metadata/image.js'
 import type { BrokerEndpoint } from '../metadata/records.js'
 import type { Clock, Timer } from '../ports/clock.js'
@@ -95,6 +96,8 @@ export class BrokerLifecycle {
         endpoints: options.endpoints,
         controlEndpoint: options.controlEndpoint,
         rack: options.rack ?? undefined,
+        features: supportedFeatures(),
+        previousBrokerEpoch: options.previousBrokerEpoch(),
       },
       this.context(),
       options.requestTimeoutMs,
@@ -198,6 +201,8 @@ export interface LifecycleOptions {
   clusterId(): string | undefined
   /** May change until the first registration: a quarantined Raft log costs the directory its identity. */
   directoryIds(): Uuid[]
+  /** KIP-966: of the clean stop before this start; undefined: there was none. */
+  previousBrokerEpoch(): BrokerEpoch | undefined
   appliedIndex(): LogIndex
   ownImage(): BrokerImage | undefined
   quarantined(): { topicId: Uuid; partitionId: number }[]

@@ -212,7 +212,7 @@ class ChangeBuilder {
         return
       case 'configRecord':
         if (record.resourceType === 'topic') this.topicConfigsChanged.add(record.resourceName)
-        else this.brokerConfigsChanged = true
+        else if (record.resourceType === 'broker') this.brokerConfigsChanged = true
         return
       case 'clusterRecord':
       case 'featureLevelRecord':

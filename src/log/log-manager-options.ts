@@ -1,4 +1,4 @@
-import type { Offset, Uuid } from '../lib/ids.js'
+import type { BrokerEpoch, Offset, Uuid } from '../lib/ids.js'
 import type { Clock } from '../ports/clock.js'
 import type { Disk } from '../ports/disk.js'
 import type { Logger } from '../ports/logger.js'
@@ -36,6 +36,8 @@ export interface LogManagerOptions {
   config: LogManagerConfig
   /** What retention may not pass, and what the checkpoint of high watermarks holds; undefined: not hosted now. */
   highWatermarkOf(topicId: Uuid, partition: number): Offset | undefined
+  /** Of this process, for the mark of a clean shutdown (KIP-966); 0: never registered. */
+  brokerEpoch?(): BrokerEpoch
   /** A failed fsync or an EIO: nothing of this directory may be trusted or written any more. Called once. */
   onOffline(error: Error): void
   /** A log turned out to be damaged while it was open. It was set aside already; fetch the replica anew. */

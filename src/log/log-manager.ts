@@ -1,9 +1,9 @@
 import { assert } from '../lib/assert.js'
-import type { Offset, Uuid } from '../lib/ids.js'
+import type { BrokerEpoch, Offset, Uuid } from '../lib/ids.js'
 import type { Timer } from '../ports/clock.js'
 import { DiskError } from '../ports/disk.js'
 import { AsideLogs } from './aside-logs.js'
-import { writeWhole } from './checkpoint-files.js'
+import { readWhole, writeWhole } from './checkpoint-files.js'
 import { DiskSpace } from './disk-space.js'
 import { EpochCache } from './epoch-cache.js'
 import { PARTITION_METADATA, partitionDirectory } from './file-names.js'
@@ -53,6 +53,7 @@ export class LogManager {
   private readonly damaged = new Map<PartitionLog, string>()
   private readonly timers = new Set<Timer>()
   private isCleanStart = false
+  private cleanEpoch: BrokerEpoch | undefined
   private state: 'new' | 'opening' | 'open' | 'closing' | 'closed' | 'offline' = 'new'
 
   constructor(private readonly options: LogManagerOptions) {
@@ -87,6 +88,11 @@ export class LogManager {
         this.get(topicId, partition) !== undefined || this.aside.isQuarantined(topicId, partition),
       setAside: (...damaged) => this.setAside(...damaged),
     })
+  }
+
+  /** KIP-966: the broker epoch of the clean stop before this start; undefined: there was none. */
+  get previousBrokerEpoch(): BrokerEpoch | undefined {
+    return this.cleanEpoch
   }
 
   get quarantined(): readonly QuarantinedLog[] {
@@ -128,6 +134,7 @@ export class LogManager {
       try {
         this.isCleanStart = disk.exists(CLEAN_SHUTDOWN)
         if (this.isCleanStart) {
+          this.cleanEpoch = brokerEpochOf(readWhole(disk, CLEAN_SHUTDOWN))
           disk.unlink(CLEAN_SHUTDOWN)
           disk.syncNow([{ directory: '' }])
         }
@@ -295,7 +302,11 @@ export class LogManager {
         if (failure === null) {
           this.checkpoints.writeNow()
           this.points.syncNow()
-          const mark = writeWhole(disk, CLEAN_SHUTDOWN, Buffer.from('{"version":0}'))
+          const mark = writeWhole(
+            disk,
+            CLEAN_SHUTDOWN,
+            Buffer.from(JSON.stringify({ version: 0, brokerEpoch: this.options.brokerEpoch?.() ?? -1 })),
+          )
           disk.syncNow([mark, { directory: '' }])
           mark.close()
         }
@@ -418,4 +429,10 @@ export class LogManager {
 
 function keyOf(topicId: Uuid, partition: number): string {
   return `${topicId}:${partition}`
+}
+
+/** Of the mark of a clean shutdown; undefined: it names none. */
+function brokerEpochOf(mark: Uint8Array): BrokerEpoch | undefined {
+  const match = /"brokerEpoch":(\d+)/.exec(Buffer.from(mark).toString('latin1'))
+  return match === null ? undefined : Number(match[1])
 }

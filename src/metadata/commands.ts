@@ -1,5 +1,5 @@
 import type { BrokerEpoch, LeaderEpoch, LogIndex, NodeId, PartitionEpoch, Uuid } from '../lib/ids.js'
-import type { BrokerEndpoint, ConfigResourceType, NodeList } from './records.js'
+import type { BrokerEndpoint, ConfigResourceType, NodeList, SupportedFeature } from './records.js'
 
 /**
  * What a broker asks of the active controller, for itself or for a client. As with the records, `type` names the
@@ -18,6 +18,7 @@ export type ControllerCommand =
   | AlterPartitionReassignments
   | AllocateProducerIds
   | UnregisterBroker
+  | UpdateFeatures
   | DescribeQuorum
   | AddVoter
   | RemoveVoter
@@ -55,6 +56,7 @@ export type ControllerReply =
       count: number
     }
   | { type: 'unregisterBroker'; errorCode: number; errorMessage: string }
+  | { type: 'updateFeatures'; errorCode: number; errorMessage: string; feature: string }
   | DescribeQuorumReply
   | { type: 'addVoter'; errorCode: number; errorMessage: string }
   | { type: 'removeVoter'; errorCode: number; errorMessage: string }
@@ -78,6 +80,10 @@ export interface RegisterBroker {
   endpoints: BrokerEndpoint[]
   controlEndpoint?: BrokerEndpoint
   rack?: string
+  /** Empty from a version before kogge.version 2. */
+  features: SupportedFeature[]
+  /** KIP-966: the epoch in which this directory was cleanly closed; absent: it was not. */
+  previousBrokerEpoch?: BrokerEpoch
 }
 
 /** Every 500 ms; also the answer to being fenced, and how a controlled shutdown is asked for. */
@@ -247,6 +253,14 @@ export interface AllocateProducerIds {
 export interface UnregisterBroker {
   type: 'unregisterBroker'
   brokerId: NodeId
+}
+
+/** KIP-584, KIP-778, KIP-1022: all of the updates or none. In the reply `feature` names the one that failed, else ''. */
+export interface UpdateFeatures {
+  type: 'updateFeatures'
+  validateOnly: boolean
+  /** level 0: no longer finalised. A downgrade is safe where nothing is lost. */
+  updates: { name: string; level: number; upgradeType: 'upgrade' | 'safeDowngrade' | 'unsafeDowngrade' }[]
 }
 
 /** Only the Raft leader knows how far the others are. */

@@ -1,6 +1,7 @@
 import { assert } from '../lib/assert.js'
 import type { NodeId } from '../lib/ids.js'
 import { BROKER_CONFIGS } from './config/broker-definitions.js'
+import { CLIENT_METRICS_CONFIGS } from './config/client-metrics.js'
 import {
   type ConfigDefinition,
   type ConfigType,
@@ -26,7 +27,13 @@ export interface ConfigViewOptions {
 }
 
 /** Kafka's codes for DescribeConfigs (v1+) are in its handler. */
-export type ConfigSource = 'topic' | 'dynamicBroker' | 'dynamicDefaultBroker' | 'staticBroker' | 'default'
+export type ConfigSource =
+  | 'topic'
+  | 'clientMetrics'
+  | 'dynamicBroker'
+  | 'dynamicDefaultBroker'
+  | 'staticBroker'
+  | 'default'
 
 export interface ConfigSynonym {
   name: string
@@ -146,9 +153,28 @@ export class ConfigView {
       })
   }
 
+  /** All keys of a subscription of client metrics, sorted. */
+  describeClientMetrics(name: string): DescribedConfig[] {
+    const set = this.options.image().clientMetrics.get(name)
+    return [...CLIENT_METRICS_CONFIGS.values()].map((definition) => {
+      const key = definition.name
+      const value = set?.get(key)
+      const synonyms: ConfigSynonym[] =
+        value === undefined ? [] : [{ name: key, value, source: 'clientMetrics' }]
+      synonyms.push({ name: key, value: definition.defaultValue, source: 'default' })
+      return described(definition, synonyms[0]!.value, synonyms, false)
+    })
+  }
+
   /** How many brokers the cluster has or is meant to have. */
   private brokerCount(): number {
     return Math.max(this.options.configuredBrokers, this.options.image().brokers.size)
+  }
+
+  /** Once the cluster is founded, one number for all nodes: the founding wrote down what was configured. */
+  private minIsrBrokers(): number {
+    const image = this.options.image()
+    return image.features.has(KOGGE_VERSION_FEATURE) ? image.brokers.size : this.brokerCount()
   }
 
   /** KIP-966's safety depends on it, so the controller has finalised it for all brokers; before that, what was configured. */
@@ -231,7 +257,7 @@ export class ConfigView {
       case 'offsets.topic.replication.factor':
         return String(Math.max(1, Math.min(3, this.brokerCount())))
       case 'min.insync.replicas':
-        return this.brokerCount() >= 3 ? '2' : '1'
+        return this.minIsrBrokers() >= 3 ? '2' : '1'
       default:
         return brokerDefinition(key).defaultValue
     }
@@ -242,7 +268,7 @@ export class ConfigView {
     const image = this.options.image()
     const dynamic = image.brokerConfig(this.options.nodeId)
     const dynamicDefault = image.brokerConfig('')
-    const brokers = this.brokerCount()
+    const brokers = image.brokers.size
     const flushBeforeAck = image.features.get(FLUSH_BEFORE_ACK_FEATURE)
     const now = this.basis
     if (

@@ -1,4 +1,4 @@
-import { assert, unreachable } from '../lib/assert.js'
+import { unreachable } from '../lib/assert.js'
 import type { LogIndex, NodeId } from '../lib/ids.js'
 import { ErrorCode } from '../wire/errors.js'
 import type { AllocateProducerIds, CommandContext, ControllerReply, DecidedCommand } from './commands.js'
@@ -8,15 +8,17 @@ import {
   brokerHeartbeat,
   fenceBroker,
   registerBroker,
+  resumeSweeps,
   staleEpochMessage,
   unregisterBroker,
 } from './controller/brokers.js'
 import { createPartitions } from './controller/create-partitions.js'
 import { balanceLeaders, electLeaders } from './controller/elect-leaders.js'
+import { updateFeatures } from './controller/features.js'
+import { found } from './controller/founding.js'
 import { alterPartitionReassignments } from './controller/reassign.js'
 import { type ControllerOptions, ControllerState } from './controller/state.js'
 import { createTopics, deleteTopics } from './controller/topics.js'
-import { FLUSH_BEFORE_ACK_FEATURE, KOGGE_VERSION_FEATURE, SUPPORTED_FEATURES } from './features.js'
 import type { MetadataImage } from './image.js'
 import type { MetadataRecord } from './records.js'
 import { MutableImage } from './replay.js'
@@ -25,8 +27,6 @@ export type { ControllerOptions } from './controller/state.js'
 
 /** How many producer ids a broker gets at a time (KIP-730). */
 export const PRODUCER_ID_BLOCK_SIZE = 1_000
-
-const MIN_ISR = 'min.insync.replicas'
 
 /** What a command amounts to. `records` are one atomic batch and already applied to the speculative image. */
 export interface Decision {
@@ -66,44 +66,13 @@ export class Controller {
     const { state } = this
     state.image = committed.clone()
     state.takeBatch()
+    state.sweeps.clear()
     state.sessions.reset(state.image.brokers.keys(), lastIndex, nowMs)
     this.active = true
     this.scheduleBalance(nowMs)
-    this.found()
+    found(state)
+    resumeSweeps(state)
     return state.takeBatch()
-  }
-
-  private found(): void {
-    const { image, options, configs } = this.state
-    const { clusterId } = options
-    assert(image.clusterId === '' || image.clusterId === clusterId, 'the image belongs to another cluster')
-    if (image.clusterId === '') this.state.emit({ type: 'clusterRecord', clusterId })
-    const ownMinIsr = options.properties.get(MIN_ISR)
-    if (!image.features.has(KOGGE_VERSION_FEATURE)) {
-      if (ownMinIsr !== undefined) {
-        const value = ownMinIsr.trim()
-        this.state.emit({
-          type: 'configRecord',
-          resourceType: 'broker',
-          resourceName: '',
-          name: MIN_ISR,
-          value,
-        })
-      }
-      const level = SUPPORTED_FEATURES.get(KOGGE_VERSION_FEATURE)!.max
-      this.state.emit({ type: 'featureLevelRecord', name: KOGGE_VERSION_FEATURE, level })
-    }
-    if (!image.features.has(FLUSH_BEFORE_ACK_FEATURE)) {
-      const level = configs.bool('flush.before.ack') ? 1 : 0
-      this.state.emit({ type: 'featureLevelRecord', name: FLUSH_BEFORE_ACK_FEATURE, level })
-    }
-    const minIsr = configs.string(MIN_ISR)
-    if (ownMinIsr !== undefined && ownMinIsr.trim() !== minIsr) {
-      this.state.logger.warn(
-        { configured: ownMinIsr, minIsr },
-        `${MIN_ISR} of this node's file does not count: alter it for the default of all brokers, or for a topic`,
-      )
-    }
   }
 
   /** Leadership was lost: the speculation is dropped. */
@@ -112,6 +81,7 @@ export class Controller {
     this.state.image = new MutableImage()
     this.state.takeBatch()
     this.state.sessions.reset([], 0, 0)
+    this.state.sweeps.clear()
   }
 
   /** context is for authorisation, which is to come. */
@@ -148,6 +118,8 @@ export class Controller {
         return this.allocateProducerIds(command)
       case 'unregisterBroker':
         return unregisterBroker(this.state, command.brokerId)
+      case 'updateFeatures':
+        return updateFeatures(this.state, command)
       default:
         return unreachable(command)
     }
@@ -180,6 +152,18 @@ export class Controller {
   /** The Raft index that the last non-empty list of records got. */
   proposed(index: LogIndex): void {
     this.state.sessions.proposed(index)
+  }
+
+  /** There is more to decide than the last batch took: `work` goes on with it, soon. */
+  get hasWork(): boolean {
+    return this.active && !this.state.sweeps.isIdle
+  }
+
+  /** The next batch of what concerns many partitions. */
+  work(): MetadataRecord[] {
+    if (!this.active) return []
+    this.state.sweeps.work()
+    return this.state.takeBatch()
   }
 
   /** Session time-outs and leader balancing; call about every 100 ms, and with the sockets drained. Often empty. */

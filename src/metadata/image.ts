@@ -1,5 +1,5 @@
 import type { BrokerEpoch, LeaderEpoch, NodeId, PartitionEpoch, Uuid } from '../lib/ids.js'
-import type { BrokerEndpoint } from './records.js'
+import type { BrokerEndpoint, SupportedFeature } from './records.js'
 
 /** The state that the metadata log amounts to, read-only. `MutableImage` (replay.ts) is the one thing that changes it. */
 export interface MetadataImage {
@@ -11,6 +11,8 @@ export interface MetadataImage {
   /** Overrides set by hand, by resource: `topic(name)` and `broker(id)`; '' is the default of all brokers. */
   topicConfig(topic: string): ReadonlyMap<string, string>
   brokerConfig(id: NodeId | ''): ReadonlyMap<string, string>
+  /** Subscriptions of client metrics (KIP-714), by name. */
+  readonly clientMetrics: ReadonlyMap<string, ReadonlyMap<string, string>>
   readonly nextBrokerEpoch: BrokerEpoch
   readonly nextProducerId: number
 }
@@ -23,6 +25,8 @@ export interface BrokerImage {
   readonly endpoints: readonly BrokerEndpoint[]
   readonly controlEndpoint?: BrokerEndpoint
   readonly rack?: string
+  /** Empty from a version before kogge.version 2. */
+  readonly features: readonly SupportedFeature[]
   readonly fenced: boolean
   readonly inControlledShutdown: boolean
 }
@@ -36,6 +40,7 @@ export interface TopicImage {
 
 export interface PartitionImage {
   readonly replicas: readonly NodeId[]
+  /** As `replicas`. ZERO_UUID: it holds nothing yet, or nothing any more (see `holdsNothing`). */
   readonly directories: readonly Uuid[]
   readonly isr: readonly NodeId[]
   readonly elr: readonly NodeId[]

@@ -25,7 +25,7 @@ export interface ClusterRecord {
   clusterId: string
 }
 
-/** A finalised feature level (KIP-1022): 'kogge.version', 'flush.before.ack' … */
+/** A finalised feature level (KIP-1022): 'kogge.version', 'metadata.version' … Level 0 takes it away. */
 export interface FeatureLevelRecord {
   type: 'featureLevelRecord'
   name: string
@@ -38,6 +38,13 @@ export interface BrokerEndpoint {
   host: string
   port: number
   securityProtocol: 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL'
+}
+
+/** What a process understands of a feature (KIP-584). */
+export interface SupportedFeature {
+  name: string
+  minLevel: number
+  maxLevel: number
 }
 
 /** A registration or a new incarnation. The broker starts fenced. */
@@ -53,6 +60,8 @@ export interface RegisterBrokerRecord {
   /** The gRPC endpoint, for peers. */
   controlEndpoint?: BrokerEndpoint
   rack?: string
+  /** Empty from a version before kogge.version 2. */
+  features: SupportedFeature[]
   fenced: boolean
   inControlledShutdown: boolean
 }
@@ -131,14 +140,15 @@ export interface NodeList {
 export interface ConfigRecord {
   type: 'configRecord'
   resourceType: ConfigResourceType
-  /** A topic's name; a broker's id, or '' for the default of all brokers. */
+  /** A topic's name; a broker's id, or '' for the default of all brokers; a name of one's own for client metrics. */
   resourceName: string
   name: string
   /** Absent: deleted. */
   value?: string
 }
 
-export type ConfigResourceType = 'topic' | 'broker'
+/** clientMetrics: KIP-714, from kogge.version 2 on. */
+export type ConfigResourceType = 'topic' | 'broker' | 'clientMetrics'
 
 /** Hands a block of 1,000 producer ids, [nextProducerId − 1000, nextProducerId), to a broker (KIP-730). */
 export interface ProducerIdsRecord {

@@ -1,5 +1,6 @@
 import { assert, unreachable } from '../lib/assert.js'
 import { type BrokerEpoch, NO_NODE, type NodeId, type Uuid, ZERO_UUID } from '../lib/ids.js'
+import { FLUSH_BEFORE_ACK_FEATURE } from './features.js'
 import type { BrokerImage, MetadataImage, PartitionImage, TopicImage } from './image.js'
 import type {
   ConfigRecord,
@@ -32,6 +33,7 @@ export class MutableImage implements MetadataImage {
   readonly topicsById: Map<Uuid, MutableTopic>
   private readonly topicConfigs: Map<string, ReadonlyMap<string, string>>
   private readonly brokerConfigs: Map<string, ReadonlyMap<string, string>>
+  readonly clientMetrics: Map<string, ReadonlyMap<string, string>>
   /** Who may change a topic object in place; a new one on both sides of a clone. */
   private owner: object = {}
 
@@ -42,6 +44,7 @@ export class MutableImage implements MetadataImage {
     this.topicsById = new Map(from?.topicsById)
     this.topicConfigs = new Map(from?.topicConfigs)
     this.brokerConfigs = new Map(from?.brokerConfigs)
+    this.clientMetrics = new Map(from?.clientMetrics)
     if (from === undefined) return
     this.clusterId = from.clusterId
     this.nextBrokerEpoch = from.nextBrokerEpoch
@@ -75,7 +78,8 @@ export class MutableImage implements MetadataImage {
         this.clusterId = record.clusterId
         return
       case 'featureLevelRecord':
-        this.features.set(record.name, record.level)
+        if (record.level === 0 && record.name !== FLUSH_BEFORE_ACK_FEATURE) this.features.delete(record.name)
+        else this.features.set(record.name, record.level)
         return
       case 'registerBrokerRecord': {
         const { type: _, brokerId, brokerEpoch, ...rest } = record
@@ -150,12 +154,23 @@ export class MutableImage implements MetadataImage {
   }
 
   private applyConfig(record: ConfigRecord): void {
-    const configs = record.resourceType === 'topic' ? this.topicConfigs : this.brokerConfigs
+    const configs = this.configsOf(record.resourceType)
     const changed = new Map(configs.get(record.resourceName))
     if (record.value === undefined) changed.delete(record.name)
     else changed.set(record.name, record.value)
     if (changed.size === 0) configs.delete(record.resourceName)
     else configs.set(record.resourceName, changed)
+  }
+
+  private configsOf(resourceType: ConfigResourceType): Map<string, ReadonlyMap<string, string>> {
+    switch (resourceType) {
+      case 'topic':
+        return this.topicConfigs
+      case 'broker':
+        return this.brokerConfigs
+      case 'clientMetrics':
+        return this.clientMetrics
+    }
   }
 
   private broker(id: NodeId, epoch: BrokerEpoch): BrokerImage {
@@ -186,8 +201,8 @@ export class MutableImage implements MetadataImage {
     for (const [name, level] of this.features) records.push({ type: 'featureLevelRecord', name, level })
     let lastEpoch = 0
     for (const { id, epoch, ...rest } of this.brokers.values()) {
-      const { directoryIds, endpoints } = rest
-      const lists = { directoryIds: [...directoryIds], endpoints: [...endpoints] }
+      const { directoryIds, endpoints, features } = rest
+      const lists = { directoryIds: [...directoryIds], endpoints: [...endpoints], features: [...features] }
       records.push({ type: 'registerBrokerRecord', brokerId: id, brokerEpoch: epoch, ...rest, ...lists })
       lastEpoch = epoch
     }
@@ -199,6 +214,7 @@ export class MutableImage implements MetadataImage {
       })
     }
     records.push(...configRecords('topic', this.topicConfigs), ...configRecords('broker', this.brokerConfigs))
+    records.push(...configRecords('clientMetrics', this.clientMetrics))
     if (this.nextProducerId > 0) {
       const { nextProducerId } = this
       records.push({ type: 'producerIdsRecord', brokerId: NO_NODE, brokerEpoch: 0, nextProducerId })
@@ -217,6 +233,7 @@ function spentEpoch(brokerEpoch: BrokerEpoch): MetadataRecord[] {
       incarnationId: ZERO_UUID,
       directoryIds: [],
       endpoints: [],
+      features: [],
       fenced: true,
       inControlledShutdown: false,
     },

@@ -38,6 +38,7 @@ const records: Examples<MetadataRecord> = {
     endpoints: [endpoint],
     controlEndpoint: { ...endpoint, port: 9093 },
     rack: 'r1',
+    features: [{ name: 'kogge.version', minLevel: 1, maxLevel: 2 }],
     fenced: true,
     inControlledShutdown: true,
   },
@@ -82,9 +83,9 @@ const records: Examples<MetadataRecord> = {
   },
   configRecord: {
     type: 'configRecord',
-    resourceType: 'topic',
+    resourceType: 'clientMetrics',
     resourceName: 't',
-    name: 'retention.ms',
+    name: 'interval.ms',
     value: '',
   },
   producerIdsRecord: { type: 'producerIdsRecord', brokerId: 1, brokerEpoch: 3, nextProducerId: 2 ** 40 },
@@ -101,6 +102,8 @@ const commands: Examples<ControllerCommand> = {
     endpoints: [endpoint],
     controlEndpoint: endpoint,
     rack: 'r',
+    features: [{ name: 'metadata.version', minLevel: 7, maxLevel: 25 }],
+    previousBrokerEpoch: 3,
   },
   brokerHeartbeat: {
     type: 'brokerHeartbeat',
@@ -175,6 +178,15 @@ const commands: Examples<ControllerCommand> = {
   },
   allocateProducerIds: { type: 'allocateProducerIds', brokerId: 1, brokerEpoch: 4 },
   unregisterBroker: { type: 'unregisterBroker', brokerId: 1 },
+  updateFeatures: {
+    type: 'updateFeatures',
+    validateOnly: true,
+    updates: (['upgrade', 'safeDowngrade', 'unsafeDowngrade'] as const).map((upgradeType) => ({
+      name: 'kogge.version',
+      level: 2,
+      upgradeType,
+    })),
+  },
   describeQuorum: { type: 'describeQuorum' },
   addVoter: { type: 'addVoter', nodeId: 4, directoryId: ID, host: 'h', port: 9093 },
   removeVoter: { type: 'removeVoter', nodeId: 4, directoryId: ID },
@@ -229,6 +241,7 @@ const replies: Examples<ControllerReply> = {
   },
   allocateProducerIds: { type: 'allocateProducerIds', ...error, firstProducerId: 1000, count: 1000 },
   unregisterBroker: { type: 'unregisterBroker', ...error },
+  updateFeatures: { type: 'updateFeatures', ...error, feature: 'f' },
   describeQuorum: {
     type: 'describeQuorum',
     leaderId: 1,

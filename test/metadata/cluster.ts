@@ -10,6 +10,7 @@ import type {
   RegisterBroker,
 } from '../../src/metadata/commands.js'
 import { Controller, type ControllerOptions } from '../../src/metadata/controller.js'
+import { supportedFeatures } from '../../src/metadata/features.js'
 import type { PartitionImage } from '../../src/metadata/image.js'
 import type { MetadataRecord } from '../../src/metadata/records.js'
 import { MutableImage } from '../../src/metadata/replay.js'
@@ -42,6 +43,8 @@ export class Cluster {
   /** The records of the last decision. */
   last: MetadataRecord[] = []
   readonly options: ControllerOptions
+  /** `work` is called by the test. */
+  isLazy = false
 
   constructor(options: Partial<ControllerOptions> = {}) {
     this.options = {
@@ -66,12 +69,22 @@ export class Cluster {
 
   commit(records: MetadataRecord[]): void {
     this.last = records
+    this.commitBatch(records)
+    if (!this.isLazy) this.work()
+  }
+
+  private commitBatch(records: MetadataRecord[]): void {
     if (records.length === 0) return
     this.index++
     this.controller.proposed(this.index)
     for (const record of records) this.committed.apply(structuredClone(record))
     this.log.push(...records)
     expect(this.committed.toRecords()).toEqual((this.controller.image as MutableImage).toRecords())
+  }
+
+  /** What did not fit into one batch goes on until nothing is left. */
+  work(): void {
+    while (this.controller.hasWork) this.commitBatch(this.controller.work())
   }
 
   decide<C extends DecidedCommand>(command: C): ReplyTo<C['type']> {
@@ -105,6 +118,7 @@ export class Cluster {
       incarnationId: `incarnation-${id}-${this.index}`,
       directoryIds: [`directory-${id}`],
       endpoints: [{ name: 'PLAINTEXT', host: `host-${id}`, port: 9092, securityProtocol: 'PLAINTEXT' }],
+      features: supportedFeatures(),
       ...overrides,
     })
   }

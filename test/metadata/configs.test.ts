@@ -146,6 +146,7 @@ describe('effective values', () => {
       incarnationId: 'i',
       directoryIds: ['d'],
       endpoints: [],
+      features: [],
       fenced: true,
       inControlledShutdown: false,
     }

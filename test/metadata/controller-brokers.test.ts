@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ZERO_UUID } from '../../src/lib/ids.js'
 import { MutableImage } from '../../src/metadata/replay.js'
 import { ErrorCode } from '../../src/wire/errors.js'
 import { Cluster } from './cluster.js'
@@ -8,7 +9,17 @@ describe('founding', () => {
     const cluster = new Cluster()
     expect(cluster.log).toEqual([
       { type: 'clusterRecord', clusterId: 'cluster' },
-      { type: 'featureLevelRecord', name: 'kogge.version', level: 1 },
+      {
+        type: 'configRecord',
+        resourceType: 'broker',
+        resourceName: '',
+        name: 'min.insync.replicas',
+        value: '2',
+      },
+      { type: 'featureLevelRecord', name: 'kogge.version', level: 2 },
+      { type: 'featureLevelRecord', name: 'metadata.version', level: 25 },
+      { type: 'featureLevelRecord', name: 'kraft.version', level: 1 },
+      { type: 'featureLevelRecord', name: 'eligible.leader.replicas.version', level: 1 },
       { type: 'featureLevelRecord', name: 'flush.before.ack', level: 1 },
     ])
     cluster.failOver()
@@ -95,9 +106,11 @@ describe('registration', () => {
     expect(cluster.state('t')).toBe('leader -1, isr -, elr 2 3')
     cluster.start(3, { directoryIds: ['directory-new'] })
     expect(cluster.state('t')).toBe('leader -1, isr -, elr 2')
-    expect(cluster.partition('t').directories).toEqual(['directory-1', 'directory-2', 'directory-new'])
+    expect(cluster.partition('t').directories).toEqual(['directory-1', 'directory-2', ZERO_UUID])
     cluster.start(2)
     expect(cluster.state('t')).toBe('leader 2, isr 2, elr -')
+    cluster.alter(2, 't', [2, 3])
+    expect(cluster.partition('t').directories).toEqual(['directory-1', 'directory-2', 'directory-new'])
   })
 
   it('an empty directory is noticed also after an unregistration', () => {

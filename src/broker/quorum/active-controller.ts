@@ -11,6 +11,10 @@ import type { StateMachine } from './state-machine.js'
 
 /** After a stall, for what the sockets hold. */
 const DRAIN_MS = 10
+/** Between two batches of one long change: requests and heartbeats come in between. */
+const WORK_PAUSE_MS = 1
+/** While the log has no room. */
+const WORK_RETRY_MS = 20
 
 interface WaitingReply {
   /** Everything that the decision read or wrote lies at or below. */
@@ -29,6 +33,7 @@ export class ActiveController {
   private speculativeIndex: LogIndex = 0
   private waiting: WaitingReply[] = []
   private timer: Timer | undefined
+  private workTimer: Timer | undefined
   /** Found dead while the log had no room. */
   private readonly deadBrokers = new Set<NodeId>()
 
@@ -60,6 +65,8 @@ export class ActiveController {
   deactivate(): void {
     this.timer?.cancel()
     this.timer = undefined
+    this.workTimer?.cancel()
+    this.workTimer = undefined
     this.deadBrokers.clear()
     if (this.controller.isActive) this.controller.deactivate()
     const waiting = this.waiting
@@ -116,6 +123,17 @@ export class ActiveController {
     assert(typeof result !== 'string', `the log refused a proposal that it had room for: ${result}`)
     this.speculativeIndex = result.index
     this.controller.proposed(result.index)
+    this.continueWork(WORK_PAUSE_MS)
+  }
+
+  /** What concerns many partitions goes on in turns of its own. */
+  private continueWork(pauseMs: number): void {
+    if (this.workTimer !== undefined || !this.controller.hasWork) return
+    this.workTimer = this.clock.after(pauseMs, () => {
+      this.workTimer = undefined
+      if (this.canPropose) this.propose(this.controller.work())
+      this.continueWork(WORK_RETRY_MS)
+    })
   }
 
   private tick(nowMs: number): void {

@@ -12,8 +12,8 @@ import type { BrokerServices } from '../services.js'
 const SOFTWARE = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
 /**
- * ApiVersions, versions 0 to 4: what the schemas speak, and the cluster's features (KIP-584). No transaction.version
- * is advertised, since clients would use what is not there. A software name or version that KIP-511 does not allow is
+ * ApiVersions, versions 0 to 4: what the schemas speak, and the cluster's features (KIP-584). Like Kafka, it names no
+ * feature of which level 0 alone is supported, so that clients use nothing that is not there. A software name or version that KIP-511 does not allow is
  * INVALID_REQUEST.
  */
 export function apiVersionsHandler(
@@ -30,7 +30,9 @@ export function apiVersionsHandler(
       }
       const { image, appliedIndex } = services.metadata
       // Before v4 clients cannot read a feature whose minimum is 0 (KAFKA-17011).
-      const supported = [...SUPPORTED_FEATURES].filter(([, { min }]) => min > 0 || apiVersion >= 4)
+      const supported = [...SUPPORTED_FEATURES].filter(
+        ([, { min, max }]) => max > 0 && (min > 0 || apiVersion >= 4),
+      )
       responder.send({
         errorCode: ErrorCode.NONE,
         apiKeys: advertisedApis(),

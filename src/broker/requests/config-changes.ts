@@ -1,5 +1,6 @@
 import type { AlterConfigs, AlterConfigsResult } from '../../metadata/commands.js'
 import type { MetadataImage } from '../../metadata/image.js'
+import type { ConfigResourceType } from '../../metadata/records.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { RequestContext } from '../handler.js'
 import type { BrokerServices } from '../services.js'
@@ -25,6 +26,13 @@ type CommandResource = AlterConfigs['resources'][number]
 
 const OPERATIONS = ['set', 'delete', 'append', 'subtract'] as const
 const TIMEOUT_MS = 30_000
+const NOTHING: ReadonlyMap<string, string> = new Map()
+
+const COMMAND_TYPES: ReadonlyMap<number, ConfigResourceType> = new Map([
+  [RESOURCE_TYPE.topic, 'topic'],
+  [RESOURCE_TYPE.broker, 'broker'],
+  [RESOURCE_TYPE.clientMetrics, 'clientMetrics'],
+])
 
 /** Forwards what the controller knows and refuses the rest; the results come in the order of the resources. */
 export function alterResources(
@@ -79,9 +87,8 @@ function commandResource({
   resourceName,
   operations,
 }: RequestedChange): CommandResource | string {
-  if (resourceType !== RESOURCE_TYPE.topic && resourceType !== RESOURCE_TYPE.broker) {
-    return unsupportedResource(resourceType)
-  }
+  const type = COMMAND_TYPES.get(resourceType)
+  if (type === undefined) return unsupportedResource(resourceType)
   const parsed: CommandResource['operations'] = []
   for (const { name, operationCode, value } of operations) {
     const operation = OPERATIONS[operationCode]
@@ -89,7 +96,7 @@ function commandResource({
     parsed.push({ name, operation, value: value ?? undefined })
   }
   return {
-    resourceType: resourceType === RESOURCE_TYPE.topic ? 'topic' : 'broker',
+    resourceType: type,
     resourceName,
     operations: parsed,
   }
@@ -97,10 +104,24 @@ function commandResource({
 
 /** What was set is set. (Lists are not compared: what append amounts to, the controller knows.) */
 function holds(image: MetadataImage, { resourceType, resourceName, operations }: CommandResource): boolean {
-  const id = resourceName === '' ? '' : Number(resourceName)
-  const values = resourceType === 'topic' ? image.topicConfig(resourceName) : image.brokerConfig(id)
+  const values = valuesOf(image, resourceType, resourceName)
   return operations.every(({ name, operation, value }) => {
     if (operation === 'set') return values.get(name) === value
     return operation === 'delete' ? !values.has(name) : true
   })
+}
+
+function valuesOf(
+  image: MetadataImage,
+  resourceType: ConfigResourceType,
+  resourceName: string,
+): ReadonlyMap<string, string> {
+  switch (resourceType) {
+    case 'topic':
+      return image.topicConfig(resourceName)
+    case 'broker':
+      return image.brokerConfig(resourceName === '' ? '' : Number(resourceName))
+    case 'clientMetrics':
+      return image.clientMetrics.get(resourceName) ?? NOTHING
+  }
 }

@@ -13,6 +13,7 @@ export const RESOURCE_TYPE = { topic: 2, broker: 4, brokerLogger: 8, clientMetri
 
 const SOURCE_CODES: Record<ConfigSource, number> = {
   topic: 1,
+  clientMetrics: 7,
   dynamicBroker: 2,
   dynamicDefaultBroker: 3,
   staticBroker: 4,
@@ -35,9 +36,9 @@ export function configSourceCode(source: ConfigSource): number {
 }
 
 /**
- * DescribeConfigs, versions 1 to 4: topics, this broker, and the default of all brokers (''). Sensitive values are
- * null. On success the error message is the empty string, as with Kafka 4.3. Loggers, client metrics and groups have
- * no configuration here and are refused with INVALID_REQUEST.
+ * DescribeConfigs, versions 1 to 4: topics, this broker, the default of all brokers (''), and subscriptions of client
+ * metrics (KIP-714). Sensitive values are null. On success the error message is the empty string, as with Kafka 4.3.
+ * Loggers and groups have no configuration here and are refused with INVALID_REQUEST.
  */
 export function describeConfigsHandler(
   services: BrokerServices,
@@ -103,10 +104,17 @@ function configsOf(
     const errorMessage = `this is broker ${config.nodeId}: ask broker ${resourceName} itself, or '' for the default of all brokers`
     return { errorCode: ErrorCode.INVALID_REQUEST, errorMessage }
   }
+  if (resourceType === RESOURCE_TYPE.clientMetrics) {
+    if (resourceName !== '') return configs.describeClientMetrics(resourceName)
+    return {
+      errorCode: ErrorCode.INVALID_REQUEST,
+      errorMessage: 'a subscription of client metrics has a name',
+    }
+  }
   return { errorCode: ErrorCode.INVALID_REQUEST, errorMessage: unsupportedResource(resourceType) }
 }
 
 export function unsupportedResource(resourceType: number): string {
   const name = Object.entries(RESOURCE_TYPE).find(([, code]) => code === resourceType)?.[0]
-  return `resources of type ${name ?? resourceType} have no configuration here: only topics and brokers do`
+  return `resources of type ${name ?? resourceType} have no configuration here: only topics, brokers and client metrics do`
 }

@@ -22,6 +22,7 @@ import { incrementalAlterConfigsHandler } from './incremental-alter-configs.js'
 import { initProducerIdHandler } from './init-producer-id.js'
 import { joinGroupHandler } from './join-group.js'
 import { leaveGroupHandler } from './leave-group.js'
+import { listConfigResourcesHandler } from './list-config-resources.js'
 import { listGroupsHandler } from './list-groups.js'
 import { listOffsetsHandler } from './list-offsets.js'
 import { listPartitionReassignmentsHandler } from './list-partition-reassignments.js'
@@ -32,6 +33,8 @@ import { offsetForLeaderEpochHandler } from './offset-for-leader-epoch.js'
 import { produceHandler } from './produce.js'
 import { removeRaftVoterHandler } from './remove-raft-voter.js'
 import { syncGroupHandler } from './sync-group.js'
+import { unregisterBrokerHandler } from './unregister-broker.js'
+import { updateFeaturesHandler } from './update-features.js'
 
 /** Every API that this broker serves; ApiVersions advertises exactly these. */
 export function allHandlers(services: BrokerServices): AnyApiHandler[] {
@@ -68,5 +71,8 @@ export function allHandlers(services: BrokerServices): AnyApiHandler[] {
     describeLogDirsHandler(services),
     addRaftVoterHandler(services),
     removeRaftVoterHandler(services),
+    updateFeaturesHandler(services),
+    unregisterBrokerHandler(services),
+    listConfigResourcesHandler(services),
   ]
 }

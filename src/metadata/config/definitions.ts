@@ -14,6 +14,9 @@ export interface ConfigDefinition {
   readonly oneOf?: readonly string[]
   /** Of a list: what each element looks like. */
   readonly elements?: { readonly pattern: RegExp; readonly what: string }
+  /** A rule of its own, and what it allows, as the end of a sentence. */
+  readonly isAllowed?: (value: string) => boolean
+  readonly allowed?: string
   /** Broker keys: may be changed at run time. 'cluster': for all brokers together, never for a single one (KIP-966). */
   readonly dynamic: false | 'broker' | 'cluster'
   /** Never shown. */
@@ -51,6 +54,7 @@ export function validateConfig(definition: ConfigDefinition, value: string): str
 }
 
 function violation(definition: ConfigDefinition, value: string): string | undefined {
+  if (definition.isAllowed?.(value) === false) return definition.allowed ?? 'another value'
   switch (definition.type) {
     case 'boolean': {
       const allowed = definition.oneOf ?? ['true', 'false']

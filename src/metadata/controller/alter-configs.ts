@@ -1,19 +1,23 @@
-import { NO_NODE } from '../../lib/ids.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { AlterConfigs, AlterConfigsResult, ControllerReply } from '../commands.js'
 import { BROKER_CONFIGS } from '../config/broker-definitions.js'
+import { CLIENT_METRICS_CONFIGS } from '../config/client-metrics.js'
 import { type ConfigDefinition, nearestName, parseList, validateConfig } from '../config/definitions.js'
 import { TOPIC_CONFIGS } from '../config/topic-definitions.js'
+import { KOGGE_VERSION_2, KOGGE_VERSION_FEATURE } from '../features.js'
+import { electLeaderless } from './brokers.js'
 import { CommandError } from './command-error.js'
 import { effectiveMinIsrs, settleMinIsr } from './min-isr.js'
 import type { ControllerState } from './state.js'
+
+const MIN_ISR = 'min.insync.replicas'
 
 type Resource = AlterConfigs['resources'][number]
 type Operation = Resource['operations'][number]
 
 /** IncrementalAlterConfigs (KIP-339) and AlterConfigs: each resource as a whole or not at all. */
 export function alterConfigs(state: ControllerState, command: AlterConfigs): ControllerReply {
-  const minIsrsBefore = touches(command, 'min.insync.replicas') ? effectiveMinIsrs(state) : undefined
+  const minIsrsBefore = touches(command, MIN_ISR) ? effectiveMinIsrs(state) : undefined
   const seen = new Set<string>()
   const resources = command.resources.map((resource): AlterConfigsResult => {
     const { resourceType, resourceName } = resource
@@ -34,7 +38,8 @@ export function alterConfigs(state: ControllerState, command: AlterConfigs): Con
     }
   })
   if (minIsrsBefore !== undefined) settleMinIsr(state, minIsrsBefore)
-  if (touches(command, 'unclean.leader.election.enable')) electUnclean(state)
+  // Where an unclean election is allowed now, it need not wait for the next change.
+  if (touches(command, 'unclean.leader.election.enable')) electLeaderless(state, () => true)
   return { type: 'alterConfigs', resources }
 }
 
@@ -46,13 +51,6 @@ function touches(command: AlterConfigs, key: string): boolean {
   )
 }
 
-/** A topic that may elect uncleanly now need not wait for the next change. */
-function electUnclean(state: ControllerState): void {
-  state.forEachPartition((topic, partitionId, partition) => {
-    if (partition.leader === NO_NODE) state.change(topic, partitionId, {})
-  })
-}
-
 /** What differs from what is set: a value, or undefined for a key that is no longer set. */
 function changedValues(
   state: ControllerState,
@@ -60,11 +58,7 @@ function changedValues(
   replaceAll: boolean,
 ): Map<string, string | undefined> {
   validateResource(state, resource)
-  const { resourceType, resourceName } = resource
-  const present =
-    resourceType === 'topic'
-      ? state.image.topicConfig(resourceName)
-      : state.image.brokerConfig(resourceName === '' ? '' : Number(resourceName))
+  const present = presentValues(state, resource)
   const next = new Map(replaceAll ? [] : present)
   const seen = new Set<string>()
   for (const operation of resource.operations) {
@@ -88,13 +82,47 @@ function changedValues(
   const changes = new Map<string, string | undefined>()
   for (const [name, value] of next) if (present.get(name) !== value) changes.set(name, value)
   for (const name of present.keys()) if (!next.has(name)) changes.set(name, undefined)
+  validateRemovals(resource, changes)
   return changes
+}
+
+function presentValues(
+  { image }: ControllerState,
+  { resourceType, resourceName }: Resource,
+): ReadonlyMap<string, string> {
+  switch (resourceType) {
+    case 'topic':
+      return image.topicConfig(resourceName)
+    case 'broker':
+      return image.brokerConfig(resourceName === '' ? '' : Number(resourceName))
+    case 'clientMetrics':
+      return image.clientMetrics.get(resourceName) ?? new Map()
+  }
+}
+
+/** KIP-966: what every leader and the controller count by never depends on the files of single nodes. */
+function validateRemovals(
+  { resourceType, resourceName }: Resource,
+  changes: Map<string, string | undefined>,
+): void {
+  if (resourceType !== 'broker' || resourceName !== '') return
+  if (!changes.has(MIN_ISR) || changes.get(MIN_ISR) !== undefined) return
+  const message = `${MIN_ISR} of all brokers cannot be removed, since the eligible leader replicas rest on it: set the value that is to hold`
+  throw new CommandError(ErrorCode.INVALID_CONFIG, message)
 }
 
 function validateResource(state: ControllerState, { resourceType, resourceName }: Resource): void {
   if (resourceType === 'topic') {
     if (state.image.topicsByName.has(resourceName)) return
     throw new CommandError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `topic ${resourceName} does not exist`)
+  }
+  if (resourceType === 'clientMetrics') {
+    if (resourceName === '') {
+      throw new CommandError(ErrorCode.INVALID_REQUEST, 'a subscription of client metrics has a name')
+    }
+    if ((state.image.features.get(KOGGE_VERSION_FEATURE) ?? 0) >= KOGGE_VERSION_2) return
+    const message = `client metrics need ${KOGGE_VERSION_FEATURE} ${KOGGE_VERSION_2}: upgrade that feature when all nodes run a version that supports it`
+    throw new CommandError(ErrorCode.UNSUPPORTED_VERSION, message)
   }
   if (resourceName === '' || /^(0|[1-9]\d{0,9})$/.test(resourceName)) return
   const message = `broker ${JSON.stringify(resourceName)} is neither a broker's id nor '' for the default of all brokers`
@@ -106,6 +134,14 @@ function alterableDefinition({ resourceType, resourceName }: Resource, name: str
     const definition = TOPIC_CONFIGS.get(name)
     if (definition === undefined) throw new CommandError(ErrorCode.INVALID_CONFIG, unknownTopicKey(name))
     return definition
+  }
+  if (resourceType === 'clientMetrics') {
+    const definition = CLIENT_METRICS_CONFIGS.get(name)
+    if (definition !== undefined) return definition
+    throw new CommandError(
+      ErrorCode.INVALID_CONFIG,
+      unknownKey('client-metrics', name, CLIENT_METRICS_CONFIGS.keys()),
+    )
   }
   const definition = BROKER_CONFIGS.get(name)
   if (definition === undefined) throw new CommandError(ErrorCode.INVALID_CONFIG, unknownBrokerKey(name))
@@ -126,7 +162,7 @@ function effectiveList(
   resource: Resource,
   definition: ConfigDefinition,
 ): string | undefined {
-  if (definition.type !== 'list') return undefined
+  if (definition.type !== 'list' || resource.resourceType === 'clientMetrics') return undefined
   if (resource.resourceType === 'broker') return state.configs.string(definition.name)
   const described = state.configs.describeTopic(resource.resourceName)
   return described.find(({ name }) => name === definition.name)?.value ?? undefined
@@ -139,7 +175,7 @@ function appliedOperation(
   if (operation === 'delete') return undefined
   if (value === undefined) throw new CommandError(ErrorCode.INVALID_CONFIG, `${name} has no value`)
   if (operation === 'set') return value
-  const definition = TOPIC_CONFIGS.get(name) ?? BROKER_CONFIGS.get(name)
+  const definition = TOPIC_CONFIGS.get(name) ?? BROKER_CONFIGS.get(name) ?? CLIENT_METRICS_CONFIGS.get(name)
   if (definition?.type !== 'list') {
     const message = `${name} is not a list: ${operation} is for lists alone`
     throw new CommandError(ErrorCode.INVALID_CONFIG, message)

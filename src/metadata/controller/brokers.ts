@@ -1,10 +1,10 @@
-import { NO_NODE, type NodeId, type Uuid } from '../../lib/ids.js'
+import { NO_NODE, type NodeId, ZERO_UUID } from '../../lib/ids.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { BrokerHeartbeat, BrokerHeartbeatReply, ControllerReply, RegisterBroker } from '../commands.js'
-import type { BrokerImage } from '../image.js'
-import { changedPartition, partitionRecord } from '../replay.js'
+import { firstUnsupported } from '../features.js'
+import type { BrokerImage, PartitionImage } from '../image.js'
 import { effectiveMinIsrs, settleMinIsr } from './min-isr.js'
-import { changePartition } from './partition-change.js'
+import { holdsNothing } from './partition-change.js'
 import type { ControllerState } from './state.js'
 
 type RegisterReply = Extract<ControllerReply, { type: 'registerBroker' }>
@@ -49,8 +49,19 @@ export function registerBroker(
     const message = `broker ${former.id} is registered with another data directory and its session is alive: two processes use node.id=${former.id}, or the old one stopped less than ${state.sessionTimeoutMs} ms ago`
     return reply(-1, ErrorCode.DUPLICATE_BROKER_REGISTRATION, message)
   }
+  const unsupported = firstUnsupported(state.image.features, command.features)
+  if (unsupported !== undefined) {
+    const { name, level, range } = unsupported
+    const supports =
+      range === undefined ? 'does not know it' : `supports ${range.minLevel} to ${range.maxLevel}`
+    const message = `the cluster has finalised ${name} at level ${level}, and broker ${command.brokerId} ${supports}: run a version that supports it`
+    return reply(-1, ErrorCode.UNSUPPORTED_VERSION, message)
+  }
+  if (!settleFormer(state, command, former)) {
+    const message = `what broker ${command.brokerId} led and replicated before is being settled: try again`
+    return reply(-1, ErrorCode.REQUEST_TIMED_OUT, message)
+  }
   const minIsrsBefore = former === undefined ? effectiveMinIsrs(state) : undefined
-  if (former !== undefined) retireIncarnation(state, former)
   const brokerEpoch = state.image.nextBrokerEpoch
   state.emit({
     type: 'registerBrokerRecord',
@@ -61,71 +72,96 @@ export function registerBroker(
     endpoints: [...command.endpoints],
     controlEndpoint: command.controlEndpoint,
     rack: command.rack,
+    features: command.features,
     fenced: true,
     inControlledShutdown: false,
   })
-  moveToNewDirectories(state, command.brokerId, command.directoryIds)
   if (minIsrsBefore !== undefined) settleMinIsr(state, minIsrsBefore)
   state.sessions.registered(command.brokerId, nowMs)
   return reply(brokerEpoch, ErrorCode.NONE, '')
 }
 
 /**
- * The old incarnation loses its leaderships and its places in the ISR. With `flush.before.ack` its log is whole, so
- * it may become eligible (KIP-966's ELR); without, what the page cache held may be gone: it leaves the ELR too.
+ * Before the registration, in as many batches as it takes; false: it is not done yet. The old incarnation loses its
+ * leaderships and its places in the ISR. What may have been lost since loses its places in the ELR too (KIP-966):
+ * with `flush.before.ack` nothing was, but for directories that are gone; without, a directory must have been closed
+ * cleanly in the very epoch that is registered. Whatever was known of replicas whose directory is gone, they are empty.
  */
-function retireIncarnation(state: ControllerState, former: BrokerImage): void {
-  fenceBroker(state, former.id)
-  if (state.flushBeforeAck()) return
-  state.forEachPartition((topic, partitionId, partition) => {
-    if (partition.elr.includes(former.id)) state.change(topic, partitionId, { lost: former.id })
-  })
-}
-
-/**
- * Replicas whose directory is gone are empty now, whatever was known of them: they leave the ISR and the ELR, and
- * belong to the new directory. Also where the broker was unregistered in between.
- */
-function moveToNewDirectories(state: ControllerState, id: NodeId, directoryIds: readonly Uuid[]): void {
-  state.forEachPartition((topic, partitionId, partition) => {
+function settleFormer(
+  state: ControllerState,
+  { brokerId: id, directoryIds, previousBrokerEpoch }: RegisterBroker,
+  former: BrokerImage | undefined,
+): boolean {
+  const purpose = `settle ${id}`
+  if (state.sweeps.isSweeping(purpose) || !fenceBroker(state, id)) return false
+  const isClean = former !== undefined && former.epoch === previousBrokerEpoch
+  const keepsElr = state.flushBeforeAck() || isClean
+  const isGone = (partition: PartitionImage): boolean => {
     const position = partition.replicas.indexOf(id)
-    if (position === -1 || directoryIds.includes(partition.directories[position]!)) return
-    const rules = state.rules(topic, partition)
-    const change = changePartition(topic.id, partitionId, partition, { lost: id, lostWhole: true }, rules)
-    const bump = { type: 'partitionChangeRecord' as const, topicId: topic.id, partitionId }
-    const next = changedPartition(partition, change ?? bump)
-    const directories = next.directories.with(position, directoryIds[0]!)
-    state.emit(partitionRecord(topic.id, partitionId, { ...next, directories }))
+    if (position === -1) return false
+    const directory = partition.directories[position]!
+    return directory !== ZERO_UUID && !directoryIds.includes(directory)
+  }
+  return state.sweeps.begin({
+    purpose,
+    kinds: [isGone, ({ elr }) => !keepsElr && elr.includes(id)],
+    visit: (topic, partitionId, partition) => {
+      state.change(topic, partitionId, { lost: id, lostWhole: isGone(partition) })
+    },
   })
 }
 
-/** Takes a broker out of service and elects where it led. Nothing happens where it is fenced. */
-export function fenceBroker(state: ControllerState, id: NodeId): void {
+/** Takes a broker out of service and elects where it led. True: that is done, and nothing is left of it in any ISR. */
+export function fenceBroker(state: ControllerState, id: NodeId): boolean {
   const broker = state.image.brokers.get(id)
-  if (broker === undefined || broker.fenced) return
-  state.emit({
-    type: 'brokerRegistrationChangeRecord',
-    brokerId: id,
-    brokerEpoch: broker.epoch,
-    fenced: true,
-  })
-  state.sessions.fenced(id)
-  state.forEachPartition((topic, partitionId, partition) => {
-    if (!partition.isr.includes(id) && partition.leader !== id) return
-    state.change(topic, partitionId, { isr: partition.isr.filter((node) => node !== id) })
+  if (broker !== undefined && !broker.fenced) {
+    const { epoch: brokerEpoch } = broker
+    state.emit({ type: 'brokerRegistrationChangeRecord', brokerId: id, brokerEpoch, fenced: true })
+    state.sessions.fenced(id)
+    evict(state, id)
+  }
+  return !state.sweeps.isSweeping(evictionOf(id))
+}
+
+/** The partitions that it leads come first. Where they are many it takes several batches, and no unfencing until the end. */
+function evict(state: ControllerState, id: NodeId): void {
+  state.sweeps.begin({
+    purpose: evictionOf(id),
+    kinds: [({ leader }) => leader === id, ({ isr }) => isr.includes(id)],
+    visit: (topic, partitionId) => {
+      state.change(topic, partitionId, {})
+    },
   })
 }
 
-function unfenceBroker(state: ControllerState, broker: BrokerImage): void {
-  state.emit({
-    type: 'brokerRegistrationChangeRecord',
-    brokerId: broker.id,
-    brokerEpoch: broker.epoch,
-    fenced: false,
-  })
-  state.forEachPartition((topic, partitionId, partition) => {
-    if (partition.leader === NO_NODE && partition.replicas.includes(broker.id))
-      state.change(topic, partitionId, {})
+function evictionOf(id: NodeId): string {
+  return `evict ${id}`
+}
+
+/** What the controller before this one left undone. */
+export function resumeSweeps(state: ControllerState): void {
+  const evicted = new Set<NodeId>()
+  for (const topic of state.image.topicsById.values()) {
+    for (const { leader, isr } of topic.partitions) {
+      if (leader !== NO_NODE && state.isFenced(leader)) evicted.add(leader)
+      for (const node of isr) if (state.isFenced(node)) evicted.add(node)
+    }
+  }
+  for (const id of evicted) evict(state, id)
+  electLeaderless(state, () => true)
+}
+
+function unfenceBroker(state: ControllerState, { id, epoch: brokerEpoch }: BrokerImage): void {
+  state.emit({ type: 'brokerRegistrationChangeRecord', brokerId: id, brokerEpoch, fenced: false })
+  electLeaderless(state, ({ replicas }) => replicas.includes(id))
+}
+
+/** Where there is no leader, one may have become possible. */
+export function electLeaderless(state: ControllerState, where: (partition: PartitionImage) => boolean): void {
+  state.sweeps.begin({
+    purpose: 'elect',
+    kinds: [(partition) => partition.leader === NO_NODE && where(partition)],
+    visit: (topic, partitionId) => state.change(topic, partitionId, {}),
   })
 }
 
@@ -153,8 +189,7 @@ export function brokerHeartbeat(
   let shouldShutDown = false
   if (command.wantShutDown) shouldShutDown = controlledShutdown(state, broker)
   else if (!broker.fenced && command.wantFence) fenceBroker(state, brokerId)
-  else if (broker.fenced && !command.wantFence && isCaughtUp && !broker.inControlledShutdown)
-    unfenceBroker(state, broker)
+  else if (canBeUnfenced(state, broker, command)) unfenceBroker(state, broker)
   const isFenced = state.image.brokers.get(brokerId)!.fenced
   return {
     type: 'brokerHeartbeat',
@@ -166,38 +201,59 @@ export function brokerHeartbeat(
   }
 }
 
+function canBeUnfenced(state: ControllerState, broker: BrokerImage, { wantFence }: BrokerHeartbeat): boolean {
+  if (!broker.fenced || wantFence || broker.inControlledShutdown) return false
+  return state.sessions.isCaughtUp(broker.id) && !state.sweeps.isSweeping(evictionOf(broker.id))
+}
+
 function dropQuarantined(state: ControllerState, command: BrokerHeartbeat): void {
   for (const { topicId, partitionId } of command.quarantined) {
     const topic = state.image.topicsById.get(topicId)
     const partition = topic?.partitions[partitionId]
     if (topic === undefined || partition === undefined) continue
-    const { isr, elr, lastKnownElr } = partition
-    if (![...isr, ...elr, ...lastKnownElr].includes(command.brokerId)) continue
+    const { replicas, isr, elr, lastKnownElr } = partition
+    const hasPlace = [...isr, ...elr, ...lastKnownElr].includes(command.brokerId)
+    if (!replicas.includes(command.brokerId) || (!hasPlace && holdsNothing(partition, command.brokerId)))
+      continue
     state.change(topic, partitionId, { lost: command.brokerId, lostWhole: true })
   }
 }
 
 /**
- * First every leadership and every place in an ISR that somebody else can carry moves, in one batch; once all brokers
- * have applied that, so that clients are told the new leaders, the broker is fenced and may go. True: go.
+ * First every leadership and every place in an ISR that somebody else can carry moves, in bounded batches; once all
+ * brokers have applied them, so that clients are told the new leaders, the broker is fenced and may go. A controller
+ * that takes over in between begins again with what is left. True: go.
  */
 function controlledShutdown(state: ControllerState, broker: BrokerImage): boolean {
+  const { id: brokerId, epoch: brokerEpoch } = broker
   if (broker.fenced) return true
   if (!broker.inControlledShutdown) {
-    const { id: brokerId, epoch: brokerEpoch } = broker
     state.emit({ type: 'brokerRegistrationChangeRecord', brokerId, brokerEpoch, inControlledShutdown: true })
-    state.sessions.shutdownBegun(brokerId)
-    state.forEachPartition((topic, partitionId, partition) => {
-      const others = partition.isr.filter((node) => node !== brokerId)
-      if (others.length === partition.isr.length) return
-      if (others.some((node) => state.isActive(node))) state.change(topic, partitionId, { isr: others })
-    })
+  }
+  const movedIndex = state.sessions.shutdownIndex(brokerId)
+  if (movedIndex === undefined) {
+    moveAway(state, brokerId)
     return false
   }
   const unfenced = [...state.image.brokers.values()].filter((other) => !other.fenced).map((other) => other.id)
-  if (!state.sessions.haveApplied(unfenced, state.sessions.shutdownIndex(broker.id))) return false
-  fenceBroker(state, broker.id)
-  return true
+  if (!state.sessions.haveApplied(unfenced, movedIndex)) return false
+  return fenceBroker(state, brokerId)
+}
+
+function moveAway(state: ControllerState, id: NodeId): void {
+  const purpose = `shut down ${id}`
+  if (state.sweeps.isSweeping(purpose)) return
+  const canFollow = (partition: PartitionImage): boolean =>
+    partition.isr.includes(id) && partition.isr.some((node) => node !== id && state.isActive(node))
+  state.sweeps.begin({
+    purpose,
+    kinds: [(partition) => partition.leader === id && canFollow(partition), canFollow],
+    visit: (topic, partitionId, partition) => {
+      if (!canFollow(partition)) return
+      state.change(topic, partitionId, { isr: partition.isr.filter((node) => node !== id) })
+    },
+    done: () => state.sessions.movedAway(id, state.isBatchEmpty),
+  })
 }
 
 /** Takes a broker that is gone for good out of the metadata; its replicas stay assigned to it. */

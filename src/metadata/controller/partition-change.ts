@@ -1,4 +1,4 @@
-import { NO_NODE, type NodeId, type Uuid } from '../../lib/ids.js'
+import { NO_NODE, type NodeId, type Uuid, ZERO_UUID } from '../../lib/ids.js'
 import type { PartitionImage } from '../image.js'
 import type { PartitionChangeRecord } from '../records.js'
 
@@ -6,6 +6,8 @@ import type { PartitionChangeRecord } from '../records.js'
 export interface PartitionRules {
   /** Unfenced and not shutting down. */
   readonly canLead: (node: NodeId) => boolean
+  /** Or gone: whatever else is decided, it loses its place in the ISR, where its own turn has not come yet. */
+  readonly isFenced: (node: NodeId) => boolean
   /** `effectiveMinIsr`. */
   readonly minIsr: number
   /** Any replica may lead when none of the ISR and the ELR can: by configuration or by a command. */
@@ -48,7 +50,7 @@ export function changePartition(
 ): PartitionChangeRecord | undefined {
   const outcome = electLeader(partition, goal, rules)
   const elr = eligibleReplicas(partition, goal, rules, outcome)
-  const lastKnownElr = lastKnownReplicas(partition, outcome, elr).filter((node) => !isGone(goal, node))
+  const lastKnownElr = lastKnownReplicas(partition, outcome).filter((node) => !isGone(goal, node))
   const record: PartitionChangeRecord = { type: 'partitionChangeRecord', topicId, partitionId }
   let changed = false
   const set = (change: Partial<PartitionChangeRecord>, differs: boolean): void => {
@@ -65,7 +67,7 @@ export function changePartition(
 }
 
 function electLeader(partition: PartitionImage, goal: PartitionGoal, rules: PartitionRules): Outcome {
-  const isr = (goal.isr ?? partition.isr).filter((node) => node !== goal.lost)
+  const isr = (goal.isr ?? partition.isr).filter((node) => node !== goal.lost && !rules.isFenced(node))
   const recovering = goal.leaderRecovering ?? partition.leaderRecovering
   const current = partition.leader
   const inSync = (node: NodeId): boolean => isr.includes(node) && rules.canLead(node)
@@ -90,23 +92,28 @@ function electLeader(partition: PartitionImage, goal: PartitionGoal, rules: Part
   return { leader: NO_NODE, isr, recovering, clean: true }
 }
 
-/** Who led last knows most. */
+/** Who led last knows most. By configuration nothing is lost as a whole that may come back: only by command an empty replica leads. */
 function uncleanLeader(
   partition: PartitionImage,
   goal: PartitionGoal,
   rules: PartitionRules,
   isr: readonly NodeId[],
 ): NodeId | undefined {
-  const canLead = (node: NodeId): boolean => rules.canLead(node) && !isGone(goal, node)
-  const lastKnown = partition.lastKnownElr.find((node) => partition.replicas.includes(node) && canLead(node))
+  const { replicas, lastKnownElr, elr } = partition
+  const isEmpty = (node: NodeId): boolean => isGone(goal, node) || holdsNothing(partition, node)
+  const canLead = (node: NodeId): boolean => rules.canLead(node) && !isEmpty(node)
+  const lastKnown = lastKnownElr.find((node) => replicas.includes(node) && canLead(node))
   if (rules.unclean) {
-    // One that is still being added has the least, perhaps nothing: it leads by command only.
-    const isAdded = (node: NodeId): boolean => partition.addingReplicas.includes(node)
-    const present = partition.replicas.find((node) => !isAdded(node) && canLead(node))
-    return lastKnown ?? present ?? (rules.uncleanByCommand ? partition.replicas.find(canLead) : undefined)
+    const emptyMayLead = rules.uncleanByCommand || replicas.every(isEmpty)
+    return lastKnown ?? replicas.find(canLead) ?? (emptyMayLead ? replicas.find(rules.canLead) : undefined)
   }
-  const nobodyIsEligible = isr.length === 0 && partition.elr.every((node) => node === goal.lost)
+  const nobodyIsEligible = isr.length === 0 && elr.every((node) => node === goal.lost)
   return rules.lastKnownLeader && nobodyIsEligible ? lastKnown : undefined
+}
+
+/** Not in sync since it came here, or since its disk or its log was lost. The metadata remembers it by the directory. */
+export function holdsNothing(partition: PartitionImage, node: NodeId): boolean {
+  return partition.directories[partition.replicas.indexOf(node)] === ZERO_UUID
 }
 
 function eligibleReplicas(
@@ -124,12 +131,10 @@ function eligibleReplicas(
   )
 }
 
-/** While nobody is eligible: who was so last. */
-function lastKnownReplicas(partition: PartitionImage, outcome: Outcome, elr: readonly NodeId[]): NodeId[] {
-  if (outcome.leader !== NO_NODE || outcome.isr.length > 0 || elr.length > 0) return []
-  if (partition.leader !== NO_NODE) return [partition.leader]
-  if (partition.lastKnownElr.length > 0) return [...partition.lastKnownElr]
-  return [...partition.isr, ...partition.elr]
+/** While nobody leads: who did so last. */
+function lastKnownReplicas(partition: PartitionImage, outcome: Outcome): readonly NodeId[] {
+  if (outcome.leader !== NO_NODE) return []
+  return partition.leader === NO_NODE ? partition.lastKnownElr : [partition.leader]
 }
 
 function isGone(goal: PartitionGoal, node: NodeId): boolean {

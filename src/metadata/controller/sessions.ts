@@ -8,7 +8,7 @@ interface Session {
   appliedIndex: LogIndex
   /** What it must have applied before it is unfenced: its registration, its last fencing. Infinity until proposed. */
   unfenceIndex: LogIndex
-  /** What all must have applied before it may stop: its leaderships' moves. Infinity until proposed. */
+  /** What all must have applied before it may stop: its leaderships' moves. Undefined until they moved; Infinity until proposed. */
   shutdownIndex: LogIndex | undefined
 }
 
@@ -16,6 +16,7 @@ interface Session {
 export class Sessions {
   private readonly sessions = new Map<NodeId, Session>()
   private lastTickMs = 0
+  private lastIndex: LogIndex = 0
   /** Filled in by `proposed`. */
   private readonly awaitingIndex: ((index: LogIndex) => void)[] = []
 
@@ -24,6 +25,7 @@ export class Sessions {
     this.sessions.clear()
     this.awaitingIndex.length = 0
     this.lastTickMs = nowMs
+    this.lastIndex = lastIndex
     for (const id of brokers) {
       this.sessions.set(id, {
         lastContactMs: nowMs,
@@ -81,19 +83,22 @@ export class Sessions {
     return session.appliedIndex >= session.unfenceIndex
   }
 
-  /** Its leaderships move in the batch that is being decided. */
-  shutdownBegun(id: NodeId): void {
+  /** The last of its leaderships move in the batch that is being decided; `before`: they have moved in earlier ones. */
+  movedAway(id: NodeId, before: boolean): void {
     const session = this.of(id)
+    if (before) {
+      session.shutdownIndex = this.lastIndex
+      return
+    }
     session.shutdownIndex = Number.POSITIVE_INFINITY
     this.awaitingIndex.push((index) => {
       session.shutdownIndex = index
     })
   }
 
-  /** After a change of the controller the moves are in the log already: what it held at the start counts. */
-  shutdownIndex(id: NodeId): LogIndex {
-    const session = this.of(id)
-    return session.shutdownIndex ?? session.unfenceIndex
+  /** Undefined: its leaderships have not all been moved, as far as this controller knows. */
+  shutdownIndex(id: NodeId): LogIndex | undefined {
+    return this.of(id).shutdownIndex
   }
 
   haveApplied(ids: Iterable<NodeId>, index: LogIndex): boolean {
@@ -104,6 +109,7 @@ export class Sessions {
   }
 
   proposed(index: LogIndex): void {
+    this.lastIndex = index
     for (const tell of this.awaitingIndex.splice(0)) tell(index)
   }
 

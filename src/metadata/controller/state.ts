@@ -1,15 +1,16 @@
 import { assert } from '../../lib/assert.js'
-import type { NodeId } from '../../lib/ids.js'
+import { type NodeId, type Uuid, ZERO_UUID } from '../../lib/ids.js'
 import type { Logger } from '../../ports/logger.js'
 import type { Random } from '../../ports/random.js'
 import { ConfigView, countedReplicas, effectiveMinIsr } from '../configs.js'
-import { FLUSH_BEFORE_ACK_FEATURE } from '../features.js'
+import { type FeatureRange, FLUSH_BEFORE_ACK_FEATURE, SUPPORTED_FEATURES } from '../features.js'
 import type { PartitionImage, TopicImage } from '../image.js'
 import type { MetadataRecord } from '../records.js'
 import { changedPartition, MutableImage, partitionRecord } from '../replay.js'
 import { changePartition, type PartitionGoal, type PartitionRules } from './partition-change.js'
 import { isMoving, type MoveRules, planCompletion, type ReplicaPlan, withPlan } from './reassignment.js'
 import { Sessions } from './sessions.js'
+import { Sweeps } from './sweeps.js'
 
 export interface ControllerOptions {
   /** Of this node. */
@@ -22,7 +23,14 @@ export interface ControllerOptions {
   properties: ReadonlyMap<string, string>
   random: Random
   logger: Logger
+  /** By default those of this build. */
+  supportedFeatures?: ReadonlyMap<string, FeatureRange>
+  /** What concerns many partitions is decided in batches of about so many records. */
+  maxBatchRecords?: number
 }
+
+/** Decided, encoded and replayed within a few milliseconds. */
+export const DEFAULT_MAX_BATCH_RECORDS = 1_000
 
 /**
  * What the parts of the controller share: the speculative image, and the batch that is being decided. `emit` is the
@@ -32,12 +40,14 @@ export class ControllerState {
   image = new MutableImage()
   readonly configs: ConfigView
   readonly sessions = new Sessions()
+  readonly sweeps: Sweeps
   readonly random: Random
   readonly logger: Logger
   private batch: MetadataRecord[] = []
 
   constructor(readonly options: ControllerOptions) {
     this.random = options.random
+    this.sweeps = new Sweeps(this)
     this.logger = options.logger
     this.configs = new ConfigView({
       nodeId: options.nodeId,
@@ -45,6 +55,10 @@ export class ControllerState {
       configuredBrokers: options.voters.length,
       image: () => this.image,
     })
+  }
+
+  get supportedFeatures(): ReadonlyMap<string, FeatureRange> {
+    return this.options.supportedFeatures ?? SUPPORTED_FEATURES
   }
 
   emit(record: MetadataRecord): void {
@@ -58,9 +72,22 @@ export class ControllerState {
     return batch
   }
 
+  get isBatchEmpty(): boolean {
+    return this.batch.length === 0
+  }
+
+  /** The present batch takes more of a sweep. */
+  get hasRoom(): boolean {
+    return this.batch.length < (this.options.maxBatchRecords ?? DEFAULT_MAX_BATCH_RECORDS)
+  }
+
   isActive(node: NodeId): boolean {
     const broker = this.image.brokers.get(node)
     return broker !== undefined && !broker.fenced && !broker.inControlledShutdown
+  }
+
+  isFenced(node: NodeId): boolean {
+    return this.image.brokers.get(node)?.fenced ?? true
   }
 
   get sessionTimeoutMs(): number {
@@ -80,7 +107,7 @@ export class ControllerState {
   /** Emits what reaching the goal takes; where that ends a reassignment, its end too. False: nothing changed. */
   change(topic: TopicImage, partitionId: number, goal: PartitionGoal, unclean = false): boolean {
     const partition = this.partition(topic, partitionId)
-    const isr = (goal.isr ?? partition.isr).filter((node) => node !== goal.lost)
+    const isr = (goal.isr ?? partition.isr).filter((node) => node !== goal.lost && !this.isFenced(node))
     if (this.completeMove(topic, partitionId, isr, goal, unclean)) return true
     const record = changePartition(
       topic.id,
@@ -89,11 +116,42 @@ export class ControllerState {
       goal,
       this.rules(topic, partition, unclean),
     )
-    if (record === undefined) return false
-    this.emit(record)
+    const directories = this.directoriesAfter(partition, record?.isr?.nodes ?? partition.isr, goal)
+    if (directories !== undefined) {
+      const next = changedPartition(
+        partition,
+        record ?? { type: 'partitionChangeRecord', topicId: topic.id, partitionId },
+      )
+      this.emit(partitionRecord(topic.id, partitionId, { ...next, directories }))
+    } else if (record === undefined) return false
+    else this.emit(record)
     // An election may have made an ISR that ends a reassignment.
     this.completeMove(topic, partitionId, this.partition(topic, partitionId).isr, {}, false)
     return true
+  }
+
+  /** A replica that is lost as a whole holds nothing, until it is in sync again. Undefined: as they were. */
+  private directoriesAfter(
+    partition: PartitionImage,
+    isr: readonly NodeId[],
+    goal: PartitionGoal,
+  ): Uuid[] | undefined {
+    const { replicas, directories } = partition
+    let changed: Uuid[] | undefined
+    for (let i = 0; i < replicas.length; i++) {
+      const node = replicas[i]!
+      const isLost = goal.lostWhole === true && goal.lost === node
+      if (!isLost && (directories[i] !== ZERO_UUID || !isr.includes(node))) continue
+      const directory = isLost ? ZERO_UUID : this.directoryOf(node)
+      if (directory === directories[i]) continue
+      changed ??= [...directories]
+      changed[i] = directory
+    }
+    return changed
+  }
+
+  directoryOf(node: NodeId): Uuid {
+    return this.image.brokers.get(node)?.directoryIds[0] ?? ZERO_UUID
   }
 
   /** False: the partition is not being moved, or this ISR does not end it. */
@@ -126,7 +184,7 @@ export class ControllerState {
     unclean = false,
   ): void {
     const former = this.partition(topic, partitionId)
-    const base = withPlan(former, plan, (node) => this.image.brokers.get(node)?.directoryIds[0])
+    const base = withPlan(former, plan, () => undefined)
     const isr = (goal.isr ?? base.isr).filter((node) => plan.replicas.includes(node))
     const rules = this.rules(topic, base, unclean)
     const change = changePartition(topic.id, partitionId, base, { ...goal, isr }, rules)
@@ -136,7 +194,8 @@ export class ControllerState {
     )
     const leaves = former.replicas.some((node) => !plan.replicas.includes(node))
     const leaderEpoch = leaves ? former.leaderEpoch + 1 : next.leaderEpoch
-    this.emit(partitionRecord(topic.id, partitionId, { ...next, leaderEpoch }))
+    const directories = this.directoriesAfter(next, next.isr, goal) ?? next.directories
+    this.emit(partitionRecord(topic.id, partitionId, { ...next, leaderEpoch, directories }))
   }
 
   moveRules(topic: TopicImage): MoveRules {
@@ -146,13 +205,14 @@ export class ControllerState {
     }
   }
 
-  /** unclean: as the command says; else as the topic is configured. */
-  rules(topic: TopicImage, partition: PartitionImage, unclean = false): PartitionRules {
+  /** byCommand: an unclean election was asked for; else as the topic is configured. */
+  rules(topic: TopicImage, partition: PartitionImage, byCommand = false): PartitionRules {
     return {
       canLead: (node) => this.isActive(node),
+      isFenced: (node) => this.isFenced(node),
       minIsr: this.minIsr(topic, partition),
-      uncleanByCommand: unclean,
-      unclean: unclean || this.configs.topic(topic.name).uncleanLeaderElectionEnable,
+      uncleanByCommand: byCommand,
+      unclean: byCommand || this.configs.topic(topic.name).uncleanLeaderElectionEnable,
       lastKnownLeader: !this.flushBeforeAck(),
     }
   }

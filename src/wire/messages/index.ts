@@ -21,6 +21,7 @@ import { IncrementalAlterConfigs } from './incremental-alter-configs.js'
 import { InitProducerId } from './init-producer-id.js'
 import { JoinGroup } from './join-group.js'
 import { LeaveGroup } from './leave-group.js'
+import { ListConfigResources } from './list-config-resources.js'
 import { ListGroups } from './list-groups.js'
 import { ListOffsets } from './list-offsets.js'
 import { ListPartitionReassignments } from './list-partition-reassignments.js'
@@ -30,6 +31,8 @@ import { OffsetFetch } from './offset-fetch.js'
 import { OffsetForLeaderEpoch } from './offset-for-leader-epoch.js'
 import { Produce } from './produce.js'
 import { SyncGroup } from './sync-group.js'
+import { UnregisterBroker } from './unregister-broker.js'
+import { UpdateFeatures } from './update-features.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: an API of any request and response
 export type AnyApi = Api<any, any, any, any>
@@ -65,6 +68,9 @@ export const APIS: readonly AnyApi[] = [
   DescribeQuorum,
   DescribeCluster,
   DescribeTopicPartitions,
+  UpdateFeatures,
+  UnregisterBroker,
+  ListConfigResources,
 ]
 
 const byKey = new Map<number, AnyApi>(APIS.map((api) => [api.key, api]))

@@ -82,6 +82,7 @@ export class Cluster {
       incarnationId: TOPIC_ID,
       directoryIds: [TOPIC_ID],
       endpoints: [{ name: 'PLAINTEXT', host: `node-${id}`, port: PORT, securityProtocol: 'PLAINTEXT' }],
+      features: [],
       fenced: false,
       inControlledShutdown: false,
     }

@@ -8,7 +8,7 @@ const RATE = 1_000_000
 const OTHER = 'T3RoZXJzT3RoZXJzT3RoZQ'
 
 function config(
-  resourceType: 'topic' | 'broker',
+  resourceType: Extract<MetadataRecord, { type: 'configRecord' }>['resourceType'],
   resourceName: string,
   name: string,
   value?: string,

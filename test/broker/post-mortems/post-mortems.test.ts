@@ -169,6 +169,7 @@ function register(brokerId: number, brokerEpoch: number): MetadataRecord {
     incarnationId: TOPIC,
     directoryIds: [TOPIC],
     endpoints: [],
+    features: [],
     fenced: false,
     inControlledShutdown: false,
   }

@@ -3,6 +3,7 @@ import type { QuorumSettings } from '../../../src/broker/quorum/options.js'
 import { QuorumReactor } from '../../../src/broker/quorum/quorum-reactor.js'
 import { SeededRandom } from '../../../src/lib/prng.js'
 import type { ControllerReply } from '../../../src/metadata/commands.js'
+import { supportedFeatures } from '../../../src/metadata/features.js'
 import type { MetadataRecord } from '../../../src/metadata/records.js'
 import { MutableImage } from '../../../src/metadata/replay.js'
 import type { Logger } from '../../../src/ports/logger.js'
@@ -167,6 +168,7 @@ export class TestNode {
       incarnationId,
       directoryIds: [this.directoryId],
       endpoints: [{ name: 'PLAINTEXT', host: `host-${this.id}`, port: 9092, securityProtocol: 'PLAINTEXT' }],
+      features: supportedFeatures(),
     })
   }
 

@@ -147,6 +147,7 @@ describe('DescribeConfigs', () => {
     expect(ask(n, 4, '1').configs.length).toBeGreaterThan(50)
     expect(ask(n, 4, '').configs).toMatchObject([
       { name: 'log.segment.bytes', value: '2048', configSource: 3 },
+      { name: 'min.insync.replicas', value: '2', configSource: 3 },
     ])
     for (const version of [1, 2, 3, 4]) expect(ask(n, 2, 't', [], version).configs.length).toBeGreaterThan(20)
   })
@@ -327,10 +328,19 @@ describe('ApiVersions', () => {
     const request = { clientSoftwareName: 'test', clientSoftwareVersion: '1.0' }
     const answer = n.answer(apiVersionsHandler(n.services), request)
     expect(answer.apiKeys.map(({ apiKey }) => apiKey)).toContain(3)
-    expect(answer.finalizedFeatures!.map(({ name }) => name)).toEqual(['kogge.version', 'flush.before.ack'])
+    expect(answer.finalizedFeatures!.map(({ name }) => name)).toEqual([
+      'kogge.version',
+      'metadata.version',
+      'kraft.version',
+      'eligible.leader.replicas.version',
+      'flush.before.ack',
+    ])
     expect(answer.finalizedFeaturesEpoch).toBe(n.cluster.index)
     expect(n.answer(apiVersionsHandler(n.services), request, 3).supportedFeatures).toEqual([
-      { name: 'kogge.version', minVersion: 1, maxVersion: 1 },
+      { name: 'kogge.version', minVersion: 1, maxVersion: 2 },
+      { name: 'metadata.version', minVersion: 25, maxVersion: 25 },
+      { name: 'kraft.version', minVersion: 1, maxVersion: 1 },
+      { name: 'eligible.leader.replicas.version', minVersion: 1, maxVersion: 1 },
     ])
     expect(unsupportedApiVersionsResponse()).toEqual({
       errorCode: ErrorCode.UNSUPPORTED_VERSION,
