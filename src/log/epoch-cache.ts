@@ -12,7 +12,8 @@ export class EpochCache {
   }
 
   get latest(): LeaderEpoch {
-    return this.entries[this.entries.length - 1]?.epoch ?? -1
+    const { length } = this.entries
+    return length === 0 ? -1 : this.entries[length - 1]!.epoch
   }
 
   load(entries: readonly EpochEntry[]): void {

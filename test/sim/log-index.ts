@@ -25,6 +25,9 @@ export class LogIndex {
   /** By directory, the least offset that was written or cut since `takeTouched`. */
   private readonly touched = new Map<string, number>()
 
+  /** Whether a path is that of a partition's segment: by its name alone, and asked at every write. */
+  private readonly segments = new Map<string, boolean>()
+
   constructor(private readonly disk: SimDisk) {}
 
   onWrite(path: string, position: number, chunks: readonly Uint8Array[]): void {
@@ -125,10 +128,10 @@ export class LogIndex {
 
   /** Null: no segment of a partition. */
   private batchesOf(path: string): StoredBatch[] | null {
-    const [directory, file] = split(path)
-    const name = parseSegmentFile(file)
-    if (name === null || name.suffix !== '.log' || name.isDeleted) return null
-    if (parsePartitionDirectory(directory) === null) return null
+    let isOne = this.segments.get(path)
+    if (isOne === undefined) this.segments.set(path, (isOne = isSegment(path)))
+    if (!isOne) return null
+    const [directory] = split(path)
     let files = this.directories.get(directory)
     if (files === undefined) {
       files = new Map()
@@ -159,6 +162,13 @@ export class LogIndex {
 
 function identityOf(header: { baseOffset: number; leaderEpoch: number; crc: number }): string {
   return `${header.baseOffset}@${header.leaderEpoch}#${header.crc.toString(16)}`
+}
+
+function isSegment(path: string): boolean {
+  const [directory, file] = split(path)
+  const name = parseSegmentFile(file)
+  if (name === null || name.suffix !== '.log' || name.isDeleted) return false
+  return parsePartitionDirectory(directory) !== null
 }
 
 function split(path: string): [string, string] {

@@ -119,7 +119,7 @@ export class FetchTask implements ReadWaiter {
   /** An offset counts once the replica's log is known to agree with ours up to there. */
   private isPlausible(asked: FetchPartition, partition: Partition): boolean {
     if (partition.leading === undefined) return false
-    const read = readForFetch(partition, { ...asked, isReplica: true, maxBytes: 0, minOneBatch: false })
+    const read = this.readPartition(asked, partition, 0, false)
     return read.errorCode === ErrorCode.NONE && read.diverging === null
   }
 

@@ -225,7 +225,7 @@ export class PartitionManager {
     this.services.clock.endOfTurn(done)
   }
 
-  all(): Iterable<Partition> {
+  all(): readonly Partition[] {
     return this.hosted.all()
   }
 

@@ -11,7 +11,7 @@ import {
 } from './clients.js'
 import { Facts, keyOf } from './facts.js'
 import {
-  type Invariant,
+  Invariant,
   type Observed,
   type RaftState,
   type ReplicaState,
@@ -51,6 +51,8 @@ import {
   ReplicasAreIdentical,
 } from './replication.js'
 
+type Hook = Exclude<keyof Invariant, 'title' | 'checks'>
+
 /** What the last look at one node's process showed. */
 interface NodeWatch {
   incarnation: number
@@ -75,6 +77,7 @@ export class InvariantMonitor implements Watched {
   private readonly watches = new Map<SimNode, NodeWatch>()
 
   private active: readonly Invariant[]
+  private readonly byHook = new Map<Hook, readonly Invariant[]>()
 
   /** @param onViolation told once of each invariant that was violated; where it returns, the others go on looking */
   constructor(
@@ -146,21 +149,23 @@ export class InvariantMonitor implements Watched {
   onSent(from: number, to: number, message: PeerMessage): void {
     if (message.type !== 'raft') return
     const sender = this.nodes.find(({ id }) => id === from)!
-    this.each((invariant) => invariant.onRaftSent(this, sender, to, message.message))
+    this.each('onRaftSent', (invariant) => invariant.onRaftSent(this, sender, to, message.message))
   }
 
   /** Just before the receiver handles it. */
   onDelivered(from: number, to: number, message: PeerMessage): void {
     if (message.type !== 'raft') return
     const receiver = this.nodes.find(({ id }) => id === to)!
-    this.each((invariant) => invariant.onRaftReceived(this, from, receiver, message.message))
+    this.each('onRaftReceived', (invariant) =>
+      invariant.onRaftReceived(this, from, receiver, message.message),
+    )
   }
 
   onImage(node: SimNode, image: MetadataImage): void {
-    this.each((invariant) => invariant.onImage(this, node, image))
+    this.each('onImage', (invariant) => invariant.onImage(this, node, image))
     for (const fact of this.facts.noteImage(image)) {
       const key = this.facts.keyOfName(fact.name)!
-      this.each((invariant) => invariant.onState(this, fact, key, image, node))
+      this.each('onState', (invariant) => invariant.onState(this, fact, key, image, node))
     }
   }
 
@@ -175,53 +180,64 @@ export class InvariantMonitor implements Watched {
     if (quorum !== null) this.lookAtRaft(node, watch, quorum)
     this.preVotes.forget(node)
     const { raft } = watch
-    if (raft !== null) this.look(this.checkQuorum, () => this.checkQuorum.afterEvent(this, node, raft))
+    if (raft !== null) this.look(this.checkQuorum, (invariant) => invariant.afterEvent(this, node, raft))
     this.lookAtReplicas(node, watch)
   }
 
   onAcknowledged(partition: string, offset: number, value: string): void {
-    this.each((invariant) => invariant.onAcknowledged(this, partition, offset, value))
+    this.each('onAcknowledged', (invariant) => invariant.onAcknowledged(this, partition, offset, value))
   }
 
   onConsumed(consumer: string, partition: string, offset: number, value: string): void {
-    this.each((invariant) => invariant.onConsumed(consumer, partition, offset, value))
+    this.each('onConsumed', (invariant) => invariant.onConsumed(consumer, partition, offset, value))
   }
 
   onFetched(consumer: string, partition: string, highWatermark: number, lastStable: number): void {
-    this.each((invariant) => invariant.onFetched(consumer, partition, highWatermark, lastStable))
+    this.each('onFetched', (invariant) => invariant.onFetched(consumer, partition, highWatermark, lastStable))
   }
 
   onLatestOffset(client: string, partition: string, offset: number): void {
-    this.each((invariant) => invariant.onLatestOffset(client, partition, offset))
+    this.each('onLatestOffset', (invariant) => invariant.onLatestOffset(client, partition, offset))
   }
 
   onOffsetReset(consumer: string, partition: string, offset: number): void {
-    this.each((invariant) => invariant.onOffsetReset(consumer, partition, offset))
+    this.each('onOffsetReset', (invariant) => invariant.onOffsetReset(consumer, partition, offset))
   }
 
   onCommitAcknowledged(group: string, offset: number): void {
-    this.each((invariant) => invariant.onCommitAcknowledged(group, offset))
+    this.each('onCommitAcknowledged', (invariant) => invariant.onCommitAcknowledged(group, offset))
   }
 
   onCommitFetched(group: string, offset: number, nodeId: number): void {
-    this.each((invariant) => invariant.onCommitFetched(this, group, offset, nodeId))
+    this.each('onCommitFetched', (invariant) => invariant.onCommitFetched(this, group, offset, nodeId))
   }
 
   eachSecond(): void {
-    this.each((invariant) => invariant.eachSecond(this))
+    this.each('eachSecond', (invariant) => invariant.eachSecond(this))
   }
 
-  private each(look: (invariant: Invariant) => void): void {
-    for (const invariant of this.active) this.look(invariant, () => look(invariant))
+  private each(hook: Hook, look: (invariant: Invariant) => void): void {
+    for (const invariant of this.listeners(hook)) this.look(invariant, look)
   }
 
-  private look(invariant: Invariant, look: () => void): void {
+  /** Those that do something there: of each hook few do. */
+  private listeners(hook: Hook): readonly Invariant[] {
+    let found = this.byHook.get(hook)
+    if (found === undefined) {
+      found = this.active.filter((invariant) => invariant[hook] !== Invariant.prototype[hook])
+      this.byHook.set(hook, found)
+    }
+    return found
+  }
+
+  private look<I extends Invariant>(invariant: I, look: (invariant: I) => void): void {
     try {
-      look()
+      look(invariant)
     } catch (error) {
       if (!(error instanceof Violation)) throw error
       if (!this.active.includes(invariant)) return
       this.active = this.active.filter((each) => each !== invariant)
+      this.byHook.clear()
       this.onViolation(error)
     }
   }
@@ -257,7 +273,7 @@ export class InvariantMonitor implements Watched {
     }
     watch.raft = now
     this.facts.directories.set(node.id, directoryId)
-    this.each((invariant) => invariant.onRaft(this, node, now, before))
+    this.each('onRaft', (invariant) => invariant.onRaft(this, node, now, before))
   }
 
   private lookAtReplicas(node: SimNode, watch: NodeWatch): void {
@@ -309,9 +325,9 @@ export class InvariantMonitor implements Watched {
   private onReplica(node: SimNode, now: ReplicaState, before: ReplicaState | null): void {
     if (now.role === 'leader') {
       for (const batch of this.facts.noteHighWatermark(this, node, now)) {
-        this.each((invariant) => invariant.onCommitted(this, now.key, now.name, batch))
+        this.each('onCommitted', (invariant) => invariant.onCommitted(this, now.key, now.name, batch))
       }
     }
-    this.each((invariant) => invariant.onReplica(this, node, now, before))
+    this.each('onReplica', (invariant) => invariant.onReplica(this, node, now, before))
   }
 }

@@ -7,6 +7,8 @@ import { Invariant, type RaftState, type Watched } from './invariant.js'
 const RESIGN_WITHIN_MS = 3_000
 /** A leader has a timer every 100 ms: whoever ran nothing for so long was paused, and has the time from then on. */
 const PAUSED_MS = 500
+/** A small part of what it is allowed. */
+const JUDGED_EVERY_MS = 50
 /** The shortest election time-out, as a clock that runs 10 % fast counts it. */
 const STICKY_MS = 900
 /** So old may a request be whose answer waited for the disk. */
@@ -19,7 +21,10 @@ export class LeadersResignWithoutQuorum extends Invariant {
   private readonly answers = new Map<NodeId, Map<NodeId, number>>()
   private readonly lastEventMs = new Map<NodeId, number>()
   /** Since when it may be judged: it leads, and runs. */
-  private readonly since = new Map<NodeId, { term: number; incarnation: number; fromMs: number }>()
+  private readonly since = new Map<
+    NodeId,
+    { term: number; incarnation: number; fromMs: number; judgedMs: number }
+  >()
 
   override onRaftReceived(world: Watched, from: number, to: SimNode, message: RaftMessage): void {
     const { type } = message
@@ -36,10 +41,12 @@ export class LeadersResignWithoutQuorum extends Invariant {
     if (!now.isLeader) return
     const since = this.since.get(node.id)
     if (wasPaused || since?.term !== now.term || since.incarnation !== now.incarnation) {
-      this.since.set(node.id, { term: now.term, incarnation: now.incarnation, fromMs: nowMs })
+      this.since.set(node.id, { term: now.term, incarnation: now.incarnation, fromMs: nowMs, judgedMs: 0 })
       return
     }
     if (nowMs - since.fromMs <= RESIGN_WITHIN_MS) return
+    if (nowMs - since.judgedMs < JUDGED_EVERY_MS) return
+    since.judgedMs = nowMs
     this.judge(world, node, now, since.fromMs)
   }
 
