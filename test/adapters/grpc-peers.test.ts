@@ -354,3 +354,25 @@ describe('the server', () => {
     await expect(b.listen()).rejects.toThrow(`127.0.0.1:${a.address.port} for gRPC: the port is in use`)
   })
 })
+
+describe('who is at an address', () => {
+  const identify = (from: Node, address: Address) =>
+    new Promise<NodeId | undefined>((resolve) => from.peers.identify(address, 2_000, resolve))
+
+  it('says its node id', async () => {
+    const a = new Node(1)
+    const b = new Node(7)
+    await b.listen()
+    expect(await identify(a, b.address)).toBe(7)
+  })
+
+  it('is nobody where nobody listens, or where it is no peer', async () => {
+    const a = new Node(1)
+    const mute = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1')
+    await once(mute, 'listening')
+    const { port } = mute.address() as { port: number }
+    expect(await identify(a, { host: '127.0.0.1', port })).toBeUndefined()
+    await new Promise((resolve) => mute.close(resolve))
+    expect(await identify(a, { host: '127.0.0.1', port })).toBeUndefined()
+  })
+})
