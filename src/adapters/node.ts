@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { KoggeNode } from '../broker/broker.js'
 import type { ListenerConfig, NodeConfig } from '../broker/node-config.js'
+import { changeVoters, committedLog, requestTransfer } from '../broker/node-inspection.js'
 import type { PeerMessage } from '../broker/peer-message.js'
 import { DiskError } from '../ports/disk.js'
 import { StoreError } from '../ports/ordered-store.js'
@@ -176,11 +177,11 @@ class NodeAssembly {
         },
       }),
       subscribe: (watcher) => node.quorum.events.subscribe(watcher),
-      readLog: (from, limit) => node.committedLog(from, limit),
+      readLog: (from, limit) => committedLog(node.quorum, from, limit),
       listPartitions: () => node.services.partitions.list(),
       postMortems: (limit) => node.postMortems.recent(limit),
-      transferLeadership: (to) => node.requestTransfer(to),
-      changeVoters: (command, timeoutMs, done) => node.changeVoters(command, timeoutMs, done),
+      transferLeadership: (to) => requestTransfer(node.quorum, to),
+      changeVoters: (command, timeoutMs, done) => changeVoters(node.quorum, command, timeoutMs, done),
     }
   }
 

@@ -1,7 +1,6 @@
-import type { LogIndex, NodeId, Term } from '../lib/ids.js'
+import type { NodeId } from '../lib/ids.js'
 import { randomUuid } from '../lib/prng.js'
 import { LogManager, type LogManagerConfig } from '../log/log-manager.js'
-import type { CommandContext } from '../metadata/commands.js'
 import { ConfigView } from '../metadata/configs.js'
 import { unsupportedFeature } from '../metadata/features.js'
 import type { MetadataRecord } from '../metadata/records.js'
@@ -14,8 +13,6 @@ import type { OrderedStore } from '../ports/ordered-store.js'
 import type { PeerHandler, PeerTransport } from '../ports/peers.js'
 import type { Random } from '../ports/random.js'
 import type { RecordCodec } from '../ports/record-codec.js'
-import type { Voter } from '../raft/types.js'
-import { ErrorCode } from '../wire/errors.js'
 import { GroupCoordinatorRuntime } from './coordinators/group-runtime.js'
 import { BrokerLifecycle } from './lifecycle.js'
 import { BrokerMetadataCache } from './metadata-cache.js'
@@ -27,7 +24,6 @@ import { logConfigOf } from './partitions/log-config.js'
 import { PartitionManager } from './partitions/partition-manager.js'
 import type { PeerMessage } from './peer-message.js'
 import { PostMortems } from './post-mortems/post-mortems.js'
-import type { MembershipCommand } from './quorum/membership.js'
 import type { QuorumControl } from './quorum/options.js'
 import { QuorumReactor } from './quorum/quorum-reactor.js'
 import { allHandlers } from './requests/index.js'
@@ -55,11 +51,6 @@ export interface NodePorts {
   ): void
   openPeers(handler: PeerHandler<PeerMessage>): PeerTransport<PeerMessage>
 }
-
-export type CommittedEntry =
-  | { type: 'data'; index: LogIndex; term: Term; records: readonly MetadataRecord[] }
-  | { type: 'noOp'; index: LogIndex; term: Term }
-  | { type: 'configuration'; index: LogIndex; term: Term; voters: readonly Voter[] }
 
 /** none: a dedicated controller. */
 export type BrokerState =
@@ -365,57 +356,12 @@ export class KoggeNode {
     this.close()
     this.onFatal(error)
   }
-
-  /** Committed entries of the metadata log, decoded, for inspection. */
-  committedLog(from: LogIndex, limit: number): CommittedEntry[] {
-    const { commitIndex } = this.quorum.status()
-    return this.quorum
-      .readLog(from, limit)
-      .filter((entry) => entry.index <= commitIndex)
-      .map(({ type, index, term, records, configuration }) => {
-        if (type === 'noOp') return { type, index, term }
-        if (type === 'data') return { type, index, term, records }
-        return { type, index, term, voters: configuration?.voters ?? [] }
-      })
-  }
-
-  /** For whoever may inspect this node: a change of the voters, wherever the leader is (KIP-853). */
-  changeVoters(
-    command: MembershipCommand,
-    timeoutMs: number,
-    done: (reply: { errorCode: number; errorMessage: string }) => void,
-  ): void {
-    this.quorum.submit(command, INSPECTION, timeoutMs, (reply) => {
-      if (reply.type === command.type || reply.type === 'failed') {
-        const { errorCode, errorMessage } = reply as { errorCode: number; errorMessage: string }
-        return done({ errorCode, errorMessage })
-      }
-      const errorMessage = `the controller answered ${reply.type} to ${command.type}`
-      done({ errorCode: ErrorCode.UNKNOWN_SERVER_ERROR, errorMessage })
-    })
-  }
-
-  /** Begins to hand Raft's leadership over; a sentence where it cannot be. */
-  requestTransfer(to: NodeId | undefined): string | undefined {
-    const { role, voters } = this.quorum.status()
-    if (role !== 'leader') return `node ${this.config.nodeId} does not lead: ask the leader`
-    if (to !== undefined && !voters.some((voter) => voter.nodeId === to)) return `node ${to} is no voter`
-    this.quorum.transferLeadership(to, () => {})
-    return undefined
-  }
 }
 
 /** Of the time for a stop: the leaderships move first, the rest is for Raft's and for the disk. */
 const HAND_OVER_SHARE = 0.5
 
 const POST_MORTEMS = 1_000
-
-const INSPECTION: CommandContext = {
-  principal: 'User:ANONYMOUS',
-  clientId: 'inspect',
-  clientAddress: '',
-  listener: 'INSPECT',
-}
 
 const EVERYTHING: MetadataChange = {
   everything: true,
