@@ -36,6 +36,11 @@ export class HandleCache {
     return this.handle(path, create).file
   }
 
+  /** null where there is no such file. @throws DiskError */
+  getIfExists(path: string): DiskFile | null {
+    return this.handles.has(path) || this.disk.exists(path) ? this.get(path) : null
+  }
+
   /** @throws DiskError */
   pin(path: string): PinnedFile {
     const handle = this.handle(path, false)

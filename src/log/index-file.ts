@@ -7,7 +7,8 @@ const PENDING_LIMIT = 64
 
 /**
  * A file of fixed entries in ascending order: Kafka's `.index` and `.timeindex`. Looked up on disk (the page cache
- * holds what is hot), so an idle log keeps nothing of it in memory.
+ * holds what is hot), so an idle log keeps nothing of it in memory. Made with its first entry: most logs among many
+ * are shorter than one index interval.
  */
 export class IndexFile {
   private storedCount = -1
@@ -22,7 +23,8 @@ export class IndexFile {
   /** @throws DiskError */
   get count(): number {
     if (this.storedCount < 0) {
-      this.storedCount = Math.floor(this.handles.get(this.path, true).size() / this.entryBytes)
+      const file = this.handles.getIfExists(this.path)
+      this.storedCount = file === null ? 0 : Math.floor(file.size() / this.entryBytes)
     }
     return this.storedCount + this.pending.length
   }
@@ -64,6 +66,10 @@ export class IndexFile {
     this.flush()
   }
 
+  get hasPending(): boolean {
+    return this.pending.length > 0
+  }
+
   /** Writes what waits. On a full disk it goes on waiting: the log's own writes meet the disk next. @throws DiskError */
   flush(): void {
     if (this.pending.length === 0) return
@@ -82,17 +88,17 @@ export class IndexFile {
   truncate(count: number): void {
     const stored = this.count - this.pending.length
     this.pending = this.pending.slice(0, Math.max(0, count - stored))
-    this.storedCount = Math.min(count, stored)
-    const file = this.handles.get(this.path, true)
-    const size = this.storedCount * this.entryBytes
-    if (file.size() > size) file.truncate(size)
+    if (count >= stored) return
+    this.storedCount = count
+    this.handles.get(this.path).truncate(count * this.entryBytes)
   }
 
   /** All stored entries at once, for checks at start-up. */
   all(): DataView[] {
     const { count } = this
-    const bytes = this.handles.get(this.path, true).read(0, count * this.entryBytes)
     const entries: DataView[] = []
+    if (count === 0) return entries
+    const bytes = this.handles.get(this.path).read(0, count * this.entryBytes)
     for (let at = 0; at < count; at++) {
       entries.push(new DataView(bytes.buffer, bytes.byteOffset + at * this.entryBytes, this.entryBytes))
     }

@@ -1,4 +1,5 @@
 import type { Offset, Uuid } from '../lib/ids.js'
+import type { Clock } from '../ports/clock.js'
 import type { Disk, DiskFile } from '../ports/disk.js'
 import {
   encodeOffsetCheckpoint,
@@ -10,6 +11,7 @@ import {
   writeOffsetCheckpoint,
   writeWhole,
 } from './checkpoint-files.js'
+import { inTurns } from './in-turns.js'
 import type { PartitionLog } from './partition-log.js'
 
 /** Kafka's text checkpoints of one data directory: what they said at the start, and how they are written. */
@@ -18,9 +20,12 @@ export class LogCheckpoints {
   private recoveryPoints = new Map<string, Offset>()
   private logStarts = new Map<string, Offset>()
   private isWriting = false
+  /** What this process wrote last, by path: an idle node writes nothing. */
+  private readonly written = new Map<string, Uint8Array>()
 
   constructor(
     private readonly disk: Disk,
+    private readonly clock: Clock,
     private readonly logs: () => Iterable<PartitionLog>,
     private readonly highWatermarkOf: (topicId: Uuid, partition: number) => Offset | undefined,
   ) {}
@@ -44,54 +49,94 @@ export class LogCheckpoints {
     return this.logStarts.get(directory) ?? 0
   }
 
-  /** [path, rows]. */
-  private rows(): [string, OffsetRow[]][] {
-    const recoveryPoints: OffsetRow[] = []
-    const highWatermarks: OffsetRow[] = []
-    const logStarts: OffsetRow[] = []
-    for (const { topic, topicId, partition, directory, durableEndOffset, logStartOffset } of this.logs()) {
-      recoveryPoints.push({ topic, partition, offset: durableEndOffset })
-      const highWatermark = this.highWatermarkOf(topicId, partition) ?? this.highWatermarks.get(directory)
-      if (highWatermark !== undefined) highWatermarks.push({ topic, partition, offset: highWatermark })
-      if (logStartOffset > 0) logStarts.push({ topic, partition, offset: logStartOffset })
-    }
-    return [
-      [RECOVERY_POINT_CHECKPOINT, recoveryPoints],
-      [HIGH_WATERMARK_CHECKPOINT, highWatermarks],
-      [LOG_START_CHECKPOINT, logStarts],
-    ]
+  private newRows(): Rows {
+    return { recoveryPoints: [], highWatermarks: [], logStarts: [] }
+  }
+
+  /** What is 0 need not be said: that is what a missing row means. */
+  private addRow(rows: Rows, log: PartitionLog): void {
+    const { topic, topicId, partition, directory, durableEndOffset, logStartOffset } = log
+    const highWatermark = this.highWatermarkOf(topicId, partition) ?? this.highWatermark(directory)
+    if (durableEndOffset > 0) rows.recoveryPoints.push({ topic, partition, offset: durableEndOffset })
+    if (highWatermark > 0) rows.highWatermarks.push({ topic, partition, offset: highWatermark })
+    if (logStartOffset > 0) rows.logStarts.push({ topic, partition, offset: logStartOffset })
   }
 
   /**
-   * Writes them without holding up the loop, one round at a time. `mayReplace` is asked when all is synced.
-   * @throws DiskError
+   * Writes what changed without holding up the loop, one round at a time, as long as `isWanted`. `notWritten` is told
+   * of a write that failed, `failed` of a sync.
    */
-  write(mayReplace: () => boolean, failed: (error: Error) => void): void {
+  write(isWanted: () => boolean, notWritten: (error: unknown) => void, failed: (error: Error) => void): void {
     if (this.isWriting) return
+    this.isWriting = true
+    const rows = this.newRows()
+    inTurns(
+      this.clock,
+      [...this.logs()],
+      (log) => this.addRow(rows, log),
+      () => {
+        try {
+          if (isWanted()) this.replace(rows, isWanted, failed)
+          else this.isWriting = false
+        } catch (error) {
+          this.isWriting = false
+          notWritten(error)
+        }
+      },
+    )
+  }
+
+  /** @throws DiskError */
+  private replace(rows: Rows, isWanted: () => boolean, failed: (error: Error) => void): void {
     const { disk } = this
-    const rounds: { path: string; file: DiskFile }[] = []
+    const rounds: { path: string; file: DiskFile; bytes: Uint8Array }[] = []
     try {
-      for (const [path, rows] of this.rows()) {
-        rounds.push({ path, file: writeWhole(disk, `${path}.tmp`, encodeOffsetCheckpoint(rows)) })
+      for (const [path, list] of byPath(rows)) {
+        const bytes = encodeOffsetCheckpoint(list)
+        const written = this.written.get(path)
+        if (written !== undefined && Buffer.compare(written, bytes) === 0) continue
+        rounds.push({ path, bytes, file: writeWhole(disk, `${path}.tmp`, bytes) })
       }
     } catch (error) {
       for (const { file } of rounds) file.close()
       throw error
     }
-    this.isWriting = true
     disk.sync(
       rounds.map(({ file }) => file),
       (error) => {
         this.isWriting = false
         for (const { file } of rounds) file.close()
-        if (error !== null) failed(error)
-        else if (mayReplace()) for (const { path } of rounds) disk.rename(`${path}.tmp`, path)
+        if (error !== null) {
+          failed(error)
+          return
+        }
+        if (!isWanted()) return
+        for (const { path, bytes } of rounds) {
+          disk.rename(`${path}.tmp`, path)
+          this.written.set(path, bytes)
+        }
       },
     )
   }
 
   /** Waits for the disk: before the mark of a clean stop. @throws DiskError */
   writeNow(): void {
-    for (const [path, rows] of this.rows()) writeOffsetCheckpoint(this.disk, path, rows)
+    const rows = this.newRows()
+    for (const log of this.logs()) this.addRow(rows, log)
+    for (const [path, list] of byPath(rows)) writeOffsetCheckpoint(this.disk, path, list)
   }
+}
+
+interface Rows {
+  readonly recoveryPoints: OffsetRow[]
+  readonly highWatermarks: OffsetRow[]
+  readonly logStarts: OffsetRow[]
+}
+
+function byPath(rows: Rows): [string, OffsetRow[]][] {
+  return [
+    [RECOVERY_POINT_CHECKPOINT, rows.recoveryPoints],
+    [HIGH_WATERMARK_CHECKPOINT, rows.highWatermarks],
+    [LOG_START_CHECKPOINT, rows.logStarts],
+  ]
 }

@@ -18,6 +18,8 @@ export interface FlushedLog {
   readonly epochs: EpochCache
   readonly logStartOffset: Offset
   readonly logEndOffset: Offset
+  /** False: nothing of it is on the disk yet, and nothing was promised. */
+  readonly isStored: boolean
 }
 
 /** What of one log is on the disk, what is not yet, and who waits for it. */
@@ -34,6 +36,8 @@ export class LogFlush implements FlushSource {
   /** As far as the disk must have the epochs: see `isSynced`. */
   private promisedEpochVersion: number
   private isFlushing = false
+  /** What the recovery point on the disk says: see `RecoveryPoint.isSettled`. */
+  private isSettled: boolean
 
   constructor(
     private readonly context: LogContext,
@@ -41,14 +45,20 @@ export class LogFlush implements FlushSource {
     private readonly faults: LogFaults,
     durableEnd: Offset,
     epochsAreStored: boolean,
+    isSettled: boolean,
   ) {
+    this.isSettled = isSettled
     this.durableEndValue = durableEnd
     this.storedEpochVersion = epochsAreStored ? log.epochs.version : -1
-    this.promisedEpochVersion = this.storedEpochVersion
+    this.promisedEpochVersion = isSettled ? log.epochs.version : this.storedEpochVersion
   }
 
   get durableEnd(): Offset {
     return this.durableEndValue
+  }
+
+  get hasStoredEpochs(): boolean {
+    return this.storedEpochVersion === this.log.epochs.version
   }
 
   noteFile(path: string): void {
@@ -60,9 +70,10 @@ export class LogFlush implements FlushSource {
     this.dirtyFiles.delete(path)
   }
 
-  /** The log's own directory got or lost an entry. */
+  /** The log's own directory is about to get or lose an entry. */
   noteDirectory(): void {
     this.directoryDirty = true
+    if (this.isSettled) this.storePoint()
   }
 
   /** The log's directory, its entry in the data directory and its recovery point may all be unsynced. */
@@ -103,6 +114,7 @@ export class LogFlush implements FlushSource {
   }
 
   beginFlush(): FlushJob {
+    if (!this.log.isStored) return this.nothingToFlush()
     const { disk, points } = this.context
     const { directory, epochs } = this.log
     const { version } = epochs
@@ -151,6 +163,15 @@ export class LogFlush implements FlushSource {
     }
   }
 
+  private nothingToFlush(): FlushJob {
+    const waiters = this.waiters
+    this.waiters = []
+    const done = (error: Error | null): void => {
+      for (const waiter of waiters) waiter(error ?? this.faults.failure, this.durableEndValue)
+    }
+    return { files: [], directories: [], afterFiles: null, done }
+  }
+
   /** Leaves nothing open where it throws. */
   private openForFlush(
     version: number,
@@ -172,7 +193,8 @@ export class LogFlush implements FlushSource {
   /** What was made durable but cannot be told to a start to come is not reported: the directory is offline then. */
   private storeReachedPoint(): Error | null {
     try {
-      this.storePoint()
+      const { directoryDirty, parentDirty, pointDirty, dirtyFiles } = this
+      this.storePoint(!(directoryDirty || parentDirty || pointDirty) && dirtyFiles.size === 0)
       return null
     } catch (error) {
       this.context.flusher.fail(error as Error)
@@ -189,7 +211,10 @@ export class LogFlush implements FlushSource {
   /** Before the bytes go, so that no start takes the shorter log for a damaged one. */
   lowerDurableEnd(offset: Offset): void {
     this.flushingEnd = Math.min(this.flushingEnd, offset)
-    if (this.durableEndValue <= offset) return
+    if (this.durableEndValue <= offset) {
+      if (this.isSettled) this.storePoint()
+      return
+    }
     this.durableEndValue = offset
     this.storePoint()
     this.pointDirty = true
@@ -201,9 +226,15 @@ export class LogFlush implements FlushSource {
     this.flushingEnd = Math.min(this.flushingEnd, offset)
   }
 
-  storePoint(): void {
+  /** The log's start moved, nothing else. */
+  storeLogStart(): void {
+    this.storePoint(this.isSettled)
+  }
+
+  storePoint(isSettled = false): void {
     const { topicId, partition, logStartOffset } = this.log
-    const point = { recoveryPoint: this.durableEndValue, logStartOffset }
+    this.isSettled = isSettled
+    const point = { recoveryPoint: this.durableEndValue, logStartOffset, isSettled }
     this.faults.guard(() => this.context.points.set(topicId, partition, point))
   }
 

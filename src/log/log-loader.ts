@@ -1,9 +1,10 @@
 import type { Uuid } from '../lib/ids.js'
-import { readWhole } from './checkpoint-files.js'
+import type { CleanLog } from './clean-shutdown.js'
 import { isAside, PARTITION_METADATA, parsePartitionDirectory } from './file-names.js'
 import type { LogCheckpoints } from './log-checkpoints.js'
 import type { LogContext } from './log-context.js'
 import type { LogManagerOptions } from './log-manager-options.js'
+import { cleanLog, opened, readTopicId, recoveredLog } from './log-opening.js'
 import { PartitionLog } from './partition-log.js'
 import { recoverLog } from './recovery.js'
 import { LogDamage } from './segment.js'
@@ -29,22 +30,25 @@ export interface LoadTarget {
 
 /** Finds and recovers the logs of a data directory at the start, some in each turn. */
 export class LogLoader {
+  /** Logs of a clean stop that were checked. */
+  private checked = 0
   private readonly unidentified: { name: string; topic: string; partition: number }[] = []
 
   constructor(
-    private readonly options: Pick<LogManagerOptions, 'disk' | 'clock' | 'logger'>,
+    private readonly options: Pick<LogManagerOptions, 'disk' | 'clock' | 'logger' | 'config'>,
     private readonly context: LogContext,
     private readonly checkpoints: LogCheckpoints,
     private readonly target: LoadTarget,
   ) {}
 
-  /** `done` is called once, in a later turn. */
+  /** `clean`: what the mark of a clean stop says. `done` is called once, in a later turn. */
   run(
-    isCleanStart: boolean,
+    clean: readonly CleanLog[] | null,
     configOf: (topic: string) => LogConfig,
     done: (error: Error | null) => void,
   ): void {
     const { clock, disk } = this.options
+    const closed = new Map((clean ?? []).map((log) => [log.directory, log]))
     let names: string[] | null = null
     let at = 0
     const next = (): void => {
@@ -60,7 +64,9 @@ export class LogLoader {
             this.settleUnidentified()
             break
           }
-          this.load(name, isCleanStart, configOf)
+          const known = closed.get(name)
+          if (known === undefined) this.load(name, clean !== null, configOf)
+          else this.take(known, configOf)
         }
       } catch (error) {
         done(error as Error)
@@ -72,6 +78,30 @@ export class LogLoader {
     next()
   }
 
+  /** A log that was closed by a clean stop. */
+  private take(clean: CleanLog, configOf: (topic: string) => LogConfig): void {
+    const { context } = this
+    const { directory, topicId } = clean
+    const { topic, partition } = parsePartitionDirectory(directory)!
+    const config = configOf(topic)
+    let found = cleanLog(context, clean, config.indexIntervalBytes)
+    // All of a few are checked before anything is served; of many, each one before its own first use.
+    const isChecked = this.checked < this.options.config.checkedAtCleanStart
+    if (isChecked) {
+      this.checked++
+      try {
+        found = opened(found)
+      } catch (error) {
+        if (!(error instanceof LogDamage)) throw error
+        this.target.setAside(directory, topic, topicId, partition, error.message)
+        return
+      }
+    }
+    const log = new PartitionLog(context, topic, topicId, partition, directory, config, found)
+    if (isChecked) log.open()
+    this.target.add(log)
+  }
+
   private load(name: string, isCleanStart: boolean, configOf: (topic: string) => LogConfig): void {
     const { disk, logger } = this.options
     if (isAside(name, 'delete')) {
@@ -81,7 +111,7 @@ export class LogLoader {
     const parsed = parsePartitionDirectory(name)
     if (parsed === null) return
     const { topic, partition } = parsed
-    const topicId = this.readTopicId(name)
+    const topicId = readTopicId(this.context, name)
     if (topicId === null) {
       this.unidentified.push({ name, topic, partition })
       return
@@ -109,9 +139,10 @@ export class LogLoader {
           'cut a torn end that was never synced',
         )
       }
-      this.target.add(
-        new PartitionLog(this.context, topic, topicId, partition, name, config, recovered, false),
-      )
+      const found = recoveredLog(recovered, stored?.isSettled === true)
+      const log = new PartitionLog(this.context, topic, topicId, partition, name, config, found)
+      log.open()
+      this.target.add(log)
     } catch (error) {
       if (!(error instanceof LogDamage)) throw error
       this.target.setAside(name, topic, topicId, partition, error.message)
@@ -130,14 +161,5 @@ export class LogLoader {
       else
         this.target.setAside(name, topic, undefined, partition, `${PARTITION_METADATA} is missing or damaged`)
     }
-  }
-
-  /** null: the file is missing or damaged. */
-  private readTopicId(directory: string): Uuid | null {
-    const { disk } = this.options
-    const path = `${directory}/${PARTITION_METADATA}`
-    if (!disk.exists(path)) return null
-    const text = Buffer.from(readWhole(disk, path)).toString('latin1')
-    return /^version: 0\ntopic_id: ([A-Za-z0-9_-]{22})\n$/.exec(text)?.[1] ?? null
   }
 }

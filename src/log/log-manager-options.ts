@@ -14,6 +14,8 @@ export interface LogManagerConfig {
   maxOpenFiles: number
   /** Appends are refused while less is free on the disk: the Raft log lives there too. 0: no reserve. */
   reservedBytes: number
+  /** After a clean stop so many logs are checked at once, all others before their first use. */
+  checkedAtCleanStart: number
   /** `log.retention.check.interval.ms`. */
   retentionCheckIntervalMs: number
   /** `replica.high.watermark.checkpoint.interval.ms`, for the start offsets and recovery points too. */
@@ -25,6 +27,7 @@ export const DEFAULT_LOG_MANAGER_CONFIG: LogManagerConfig = {
   tailCacheBytes: 64 * 1024 * 1024,
   maxOpenFiles: 2048,
   reservedBytes: 64 * 1024 * 1024,
+  checkedAtCleanStart: 500,
   retentionCheckIntervalMs: 300_000,
   checkpointIntervalMs: 5_000,
 }

@@ -3,12 +3,12 @@ import type { BrokerEpoch, Offset, Uuid } from '../lib/ids.js'
 import type { Timer } from '../ports/clock.js'
 import { DiskError } from '../ports/disk.js'
 import { AsideLogs } from './aside-logs.js'
-import { readWhole, writeWhole } from './checkpoint-files.js'
+import { type CleanShutdown, takeCleanShutdown, writeCleanShutdown } from './clean-shutdown.js'
 import { DiskSpace } from './disk-space.js'
-import { EpochCache } from './epoch-cache.js'
-import { PARTITION_METADATA, partitionDirectory } from './file-names.js'
+import { partitionDirectory } from './file-names.js'
 import { FlushScheduler } from './flush-scheduler.js'
 import { HandleCache } from './handle-cache.js'
+import { inTurns } from './in-turns.js'
 import { LogCheckpoints } from './log-checkpoints.js'
 import type { LogContext } from './log-context.js'
 import { LogLoader } from './log-loader.js'
@@ -20,19 +20,16 @@ import {
   type OpenResult,
   type QuarantinedLog,
 } from './log-manager-options.js'
+import { newLog } from './log-opening.js'
 import { LogScrubber } from './log-scrubber.js'
 import { PartitionLog } from './partition-log.js'
-import type { RecoveredLog } from './recovery.js'
 import { RecoveryPoints } from './recovery-points.js'
-import { Segment } from './segment.js'
 import { TailCache } from './tail-cache.js'
 import type { LogConfig } from './types.js'
 
 export type { LogManagerConfig, LogManagerOptions, LogSpec, OpenResult, QuarantinedLog }
 export { DEFAULT_LOG_MANAGER_CONFIG }
 
-/** Written at the very end of a clean stop, removed at the start (Kafka's name; KAFKA-15375). */
-const CLEAN_SHUTDOWN = '.kafka_cleanshutdown'
 /** Recovery points are synced so often, where nothing else did it. */
 const POINT_SYNC_MS = 1_000
 const SPACE_CHECK_MS = 1_000
@@ -49,10 +46,10 @@ export class LogManager {
   private readonly scrubber: LogScrubber
   private readonly loader: LogLoader
   private readonly logsByKey = new Map<string, PartitionLog>()
+  private readonly byDirectory = new Map<string, PartitionLog>()
   private readonly aside: AsideLogs
   private readonly damaged = new Map<PartitionLog, string>()
   private readonly timers = new Set<Timer>()
-  private isCleanStart = false
   private cleanEpoch: BrokerEpoch | undefined
   private state: 'new' | 'opening' | 'open' | 'closing' | 'closed' | 'offline' = 'new'
 
@@ -80,10 +77,10 @@ export class LogManager {
       onDamaged: (log, reason) => this.onDamaged(log, reason),
     }
     const logs = (): Iterable<PartitionLog> => this.logs()
-    this.scrubber = new LogScrubber(logs)
-    this.checkpoints = new LogCheckpoints(disk, logs, options.highWatermarkOf)
+    this.scrubber = new LogScrubber(clock, logs)
+    this.checkpoints = new LogCheckpoints(disk, clock, logs, options.highWatermarkOf)
     this.loader = new LogLoader(options, this.context, this.checkpoints, {
-      add: (log) => this.logsByKey.set(keyOf(log.topicId, log.partition), log),
+      add: (log) => this.add(log),
       isFound: (topicId, partition) =>
         this.get(topicId, partition) !== undefined || this.aside.isQuarantined(topicId, partition),
       setAside: (...damaged) => this.setAside(...damaged),
@@ -119,32 +116,29 @@ export class LogManager {
     assert(this.state === 'new', 'opened twice')
     this.state = 'opening'
     const { disk, clock } = this.options
+    let clean: CleanShutdown | null = null
     const finish = (error: Error | null): void => {
       if (error === null) {
         this.state = 'open'
         this.startTimers()
       }
       done(error, {
-        cleanStart: this.isCleanStart,
+        cleanStart: clean !== null,
         logs: [...this.logs()],
         quarantined: [...this.aside.quarantined],
       })
     }
     clock.after(0, () => {
       try {
-        this.isCleanStart = disk.exists(CLEAN_SHUTDOWN)
-        if (this.isCleanStart) {
-          this.cleanEpoch = brokerEpochOf(readWhole(disk, CLEAN_SHUTDOWN))
-          disk.unlink(CLEAN_SHUTDOWN)
-          disk.syncNow([{ directory: '' }])
-        }
+        clean = takeCleanShutdown(disk)
+        this.cleanEpoch = clean?.brokerEpoch
         this.points.open()
         this.checkpoints.read()
       } catch (error) {
         finish(error as Error)
         return
       }
-      this.loader.run(this.isCleanStart, configOf, (error) => {
+      this.loader.run(clean?.logs ?? null, configOf, (error) => {
         if (error === null) this.syncRecovered(finish)
         else finish(error)
       })
@@ -170,55 +164,38 @@ export class LogManager {
     return this.logsByKey.get(keyOf(topicId, partition))
   }
 
-  /** @throws DiskError; Error where another topic of that name is still there: `delete` the stray log first. */
+  /** A log costs the disk nothing before its first record. @throws DiskError where another topic of that name is still there: `delete` the stray log first. */
   getOrCreate(spec: LogSpec): PartitionLog {
     const { topic, topicId, partition, config } = spec
     const existing = this.get(topicId, partition)
     if (existing !== undefined) return existing
     this.checkOnline()
     const directory = partitionDirectory(topic, partition)
-    const { disk } = this.options
-    if (disk.exists(directory)) {
+    if (this.byDirectory.has(directory) || this.options.disk.exists(directory)) {
       throw new DiskError(
         'EOTHER',
         directory,
         `${directory} exists and belongs to another topic id: delete that log first`,
       )
     }
-    try {
-      disk.mkdir(directory)
-      const text = `version: 0\ntopic_id: ${topicId}\n`
-      writeWhole(disk, `${directory}/${PARTITION_METADATA}`, Buffer.from(text)).close()
-      const segment = new Segment(this.handles, directory, 0)
-      this.handles.get(segment.path('.log'), true)
-      const recovered: RecoveredLog = {
-        segments: [segment],
-        epochs: new EpochCache(),
-        logStartOffset: 0,
-        logEndOffset: 0,
-        durableEndOffset: 0,
-        epochsAreStored: true,
-        truncatedBytes: 0,
-      }
-      const log = new PartitionLog(
-        this.context,
-        topic,
-        topicId,
-        partition,
-        directory,
-        config,
-        recovered,
-        true,
-      )
-      this.points.set(topicId, partition, { recoveryPoint: 0, logStartOffset: 0 })
-      this.logsByKey.set(keyOf(topicId, partition), log)
-      return log
-    } catch (error) {
-      this.handles.closeUnder(directory)
-      this.failOn(error)
-      disk.removeTree(directory)
-      throw error
-    }
+    const log = new PartitionLog(this.context, topic, topicId, partition, directory, config, newLog())
+    this.add(log)
+    return log
+  }
+
+  /** The log that stands where one of this topic would be, whatever topic it belongs to. */
+  namesake(topic: string, partition: number): PartitionLog | undefined {
+    return this.byDirectory.get(partitionDirectory(topic, partition))
+  }
+
+  private add(log: PartitionLog): void {
+    this.logsByKey.set(keyOf(log.topicId, log.partition), log)
+    this.byDirectory.set(log.directory, log)
+  }
+
+  private forget(log: PartitionLog): void {
+    this.logsByKey.delete(keyOf(log.topicId, log.partition))
+    this.byDirectory.delete(log.directory)
   }
 
   /** Closes the log and renames its directory to `-delete`; its bytes go after `file.delete.delay.ms`. */
@@ -228,7 +205,8 @@ export class LogManager {
     this.checkOnline()
     const { disk } = this.options
     log.close()
-    this.logsByKey.delete(keyOf(topicId, partition))
+    this.forget(log)
+    if (!log.isStored) return
     const aside = this.aside.freeName(log.directory, 'delete')
     try {
       this.points.remove(topicId, partition)
@@ -256,20 +234,25 @@ export class LogManager {
     return Math.max(log.logStartOffset, Math.min(stored, log.logEndOffset))
   }
 
-  /** Runs retention on every log now; happens by itself at each interval. Returns the deleted bytes. */
-  maintain(): number {
-    const { clock, highWatermarkOf, logger } = this.options
+  /** Runs retention on every log, some in each turn; happens by itself at each interval. `done`: the deleted bytes. */
+  maintain(done: (bytes: number) => void = () => {}): void {
+    const { clock } = this.options
     let bytes = 0
-    for (const log of [...this.logs()]) {
-      if (this.state === 'offline') break
-      try {
-        bytes += log.maintain(clock.wallMs(), highWatermarkOf(log.topicId, log.partition) ?? 0)
-      } catch (error) {
-        if (!(error instanceof DiskError)) throw error
-        logger.error({ log: log.directory, error }, 'retention failed')
-      }
+    const visit = (log: PartitionLog): void => {
+      if (this.state === 'open') bytes += this.retain(log)
     }
-    return bytes
+    inTurns(clock, [...this.logs()], visit, () => done(bytes))
+  }
+
+  private retain(log: PartitionLog): number {
+    const { clock, highWatermarkOf, logger } = this.options
+    try {
+      return log.maintain(clock.wallMs(), highWatermarkOf(log.topicId, log.partition) ?? 0)
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      logger.error({ log: log.directory, error }, 'retention failed')
+      return 0
+    }
   }
 
   /** A clean stop: syncs all, writes checkpoints and the mark of a clean shutdown. */
@@ -282,6 +265,7 @@ export class LogManager {
     const end = (error: Error | null): void => {
       for (const log of [...this.logs()]) log.close()
       this.logsByKey.clear()
+      this.byDirectory.clear()
       this.handles.closeAll()
       this.points.close()
       if (this.state !== 'offline') this.state = 'closed'
@@ -302,13 +286,7 @@ export class LogManager {
         if (failure === null) {
           this.checkpoints.writeNow()
           this.points.syncNow()
-          const mark = writeWhole(
-            disk,
-            CLEAN_SHUTDOWN,
-            Buffer.from(JSON.stringify({ version: 0, brokerEpoch: this.options.brokerEpoch?.() ?? -1 })),
-          )
-          disk.syncNow([mark, { directory: '' }])
-          mark.close()
+          writeCleanShutdown(disk, this.options.brokerEpoch?.() ?? 0, this.logs())
         }
         end(failure)
       } catch (error) {
@@ -318,6 +296,7 @@ export class LogManager {
     try {
       for (const log of this.logs()) {
         log.flushIndexes()
+        if (log.isSynced) continue
         waiting++
         log.sync(one)
       }
@@ -334,7 +313,7 @@ export class LogManager {
       this.damaged.delete(log)
       if (log.isClosed || this.get(log.topicId, log.partition) !== log || this.isOffline) return
       log.fail(new Error(reason))
-      this.logsByKey.delete(keyOf(log.topicId, log.partition))
+      this.forget(log)
       try {
         this.options.onQuarantined(
           this.setAside(log.directory, log.topic, log.topicId, log.partition, reason),
@@ -387,12 +366,16 @@ export class LogManager {
       try {
         input()
       } catch (error) {
-        if (!(error instanceof DiskError)) throw error
-        this.failOn(error)
-        this.options.logger.error({ error }, 'work on the data directory failed')
+        this.onWorkFailed(error)
       }
     })
     this.timers.add(timer)
+  }
+
+  private onWorkFailed(error: unknown): void {
+    if (!(error instanceof DiskError)) throw error
+    this.failOn(error)
+    this.options.logger.error({ error }, 'work on the data directory failed')
   }
 
   private every(intervalMs: number, input: () => void): void {
@@ -409,30 +392,16 @@ export class LogManager {
     this.every(config.checkpointIntervalMs, () =>
       this.checkpoints.write(
         () => this.state === 'open',
+        (error) => this.onWorkFailed(error),
         (error) => this.flusher.fail(error),
       ),
     )
     this.every(SPACE_CHECK_MS, () => this.space.check())
-    this.every(POINT_SYNC_MS, () => this.syncPoints())
+    this.every(POINT_SYNC_MS, () => this.points.syncSoon((error) => this.flusher.fail(error)))
     this.every(SCRUB_INTERVAL_MS, () => this.scrubber.step())
-  }
-
-  private syncPoints(): void {
-    const { version } = this.points
-    if (version === this.points.syncedVersion) return
-    this.options.disk.sync([this.points.syncTarget()], (error) => {
-      if (error !== null) this.flusher.fail(error)
-      else this.points.syncedVersion = Math.max(this.points.syncedVersion, version)
-    })
   }
 }
 
 function keyOf(topicId: Uuid, partition: number): string {
   return `${topicId}:${partition}`
-}
-
-/** Of the mark of a clean shutdown; undefined: it names none. */
-function brokerEpochOf(mark: Uint8Array): BrokerEpoch | undefined {
-  const match = /"brokerEpoch":(\d+)/.exec(Buffer.from(mark).toString('latin1'))
-  return match === null ? undefined : Number(match[1])
 }

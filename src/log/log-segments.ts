@@ -78,19 +78,25 @@ export class LogSegments {
 
   start(baseOffset: Offset): void {
     const segment = new Segment(this.context.handles, this.directory, baseOffset)
+    this.flush.noteDirectory()
     this.faults.guard(() => this.context.handles.get(segment.path('.log'), true))
     this.segments.push(segment)
     this.flush.noteFile(segment.path('.log'))
-    this.flush.noteDirectory()
   }
 
   /** The active segment gets no more batches: its indexes are completed, and synced with the next group commit. */
   finishActive(): void {
+    this.active.noteLargestTimestamp()
+    this.flushIndexes()
+  }
+
+  /** Writes what the active segment's indexes still hold back. */
+  flushIndexes(): void {
     const { active } = this
-    active.noteLargestTimestamp()
     for (const index of [active.offsetIndex, active.timeIndex]) {
+      if (!index.hasPending) continue
       this.faults.guard(() => index.flush())
-      if (index.count > 0) this.flush.noteFile(index.path)
+      this.flush.noteFile(index.path)
     }
   }
 
@@ -112,8 +118,8 @@ export class LogSegments {
 
   private removeNow(segment: Segment): void {
     for (const suffix of SUFFIXES) this.flush.forgetFile(segment.path(suffix))
-    this.faults.guard(() => removeSegment(this.context.disk, this.context.handles, segment))
     this.flush.noteDirectory()
+    this.faults.guard(() => removeSegment(this.context.disk, this.context.handles, segment))
   }
 
   /** Deletes segments from the oldest on, as long as they lie below the start offset. Returns their bytes. */
@@ -132,12 +138,12 @@ export class LogSegments {
   private deleteLater(segment: Segment, delayMs: number): void {
     const { disk, handles, clock } = this.context
     const paths = SUFFIXES.map((suffix) => segment.path(suffix))
+    this.flush.noteDirectory()
     for (const path of paths) {
       this.flush.forgetFile(path)
       handles.close(path)
       if (disk.exists(path)) this.faults.guard(() => disk.rename(path, path + DELETED_SUFFIX))
     }
-    this.flush.noteDirectory()
     this.flush.queue()
     const timer = clock.after(delayMs, () => {
       this.deletions.delete(timer)

@@ -2,10 +2,11 @@ import { assert } from '../lib/assert.js'
 import type { LeaderEpoch, Offset, Uuid } from '../lib/ids.js'
 import { DiskError } from '../ports/disk.js'
 import type { EpochCache } from './epoch-cache.js'
-import { PARTITION_METADATA } from './file-names.js'
 import type { LogContext } from './log-context.js'
 import { LogFaults } from './log-faults.js'
+import { LogFiles } from './log-files.js'
 import { type Durable, LogFlush } from './log-flush.js'
+import type { FoundLog } from './log-opening.js'
 import {
   type FoundBatch,
   findByTimestamp,
@@ -15,9 +16,8 @@ import {
   scanHeaders,
 } from './log-reads.js'
 import { isExpired, retainedStart } from './log-retention.js'
-import { LogSegments } from './log-segments.js'
+import type { LogSegments } from './log-segments.js'
 import { ProducerSnapshots } from './producer-snapshots.js'
-import type { RecoveredLog } from './recovery.js'
 import type { Segment } from './segment.js'
 import { LogTail } from './tail-cache.js'
 import type { AppendBatch, LogConfig, LogSlice, ReplicaLog } from './types.js'
@@ -36,8 +36,8 @@ export class PartitionLog implements ReplicaLog {
   private readonly tail: LogTail
   private readonly faults: LogFaults
   private readonly flush: LogFlush
-  private readonly segments: LogSegments
   private readonly snapshots: ProducerSnapshots
+  private readonly files: LogFiles
 
   constructor(
     private readonly context: LogContext,
@@ -47,32 +47,31 @@ export class PartitionLog implements ReplicaLog {
     /** Below the data directory; not a public name. */
     readonly directory: string,
     private config: LogConfig,
-    recovered: RecoveredLog,
-    isNew: boolean,
+    found: FoundLog,
   ) {
-    this.epochs = recovered.epochs
-    this.startOffset = recovered.logStartOffset
-    this.endOffset = recovered.logEndOffset
+    this.epochs = found.epochs
+    this.startOffset = found.logStartOffset
+    this.endOffset = found.logEndOffset
     this.tail = new LogTail(context.tail)
     this.snapshots = new ProducerSnapshots(context.disk, directory)
     this.faults = new LogFaults(context, directory, (reason) => context.onDamaged(this, reason))
-    const durableEnd = isNew ? this.endOffset : recovered.durableEndOffset
-    this.flush = new LogFlush(context, this, this.faults, durableEnd, isNew || recovered.epochsAreStored)
-    this.segments = new LogSegments(context, directory, this.faults, this.flush, recovered.segments)
-    this.distrustDisk()
+    const { durableEndOffset, epochsAreStored, isSettled } = found
+    this.flush = new LogFlush(context, this, this.faults, durableEndOffset, epochsAreStored, isSettled)
+    this.files = new LogFiles(context, this, this.faults, this.flush, found.opening)
   }
 
-  /** What recovery read may stand in the page cache alone, nor is it known what of a new log was synced before. */
-  private distrustDisk(): void {
-    const { flush } = this
-    const { all, active } = this.segments
-    for (const segment of all) {
-      if (segment === active || segment.baseOffset >= flush.durableEnd) flush.noteFile(segment.path('.log'))
-    }
-    const before = all[all.findIndex((segment) => segment.baseOffset >= flush.durableEnd) - 1]
-    if (before !== undefined) flush.noteFile(before.path('.log'))
-    flush.noteEverything()
-    flush.noteFile(`${this.directory}/${PARTITION_METADATA}`)
+  /** False: nothing was ever written. Such a log costs the disk nothing. */
+  get isStored(): boolean {
+    return this.files.areStored
+  }
+
+  /** Gets at the files where that was not done yet. @throws DiskError; damage is reported as well */
+  open(): void {
+    this.files.open()
+  }
+
+  private get segments(): LogSegments {
+    return this.files.segments
   }
 
   get logStartOffset(): Offset {
@@ -88,7 +87,7 @@ export class PartitionLog implements ReplicaLog {
   }
 
   get sizeBytes(): number {
-    return this.segments.totalBytes
+    return this.files.sizeBytes
   }
 
   get latestEpoch(): LeaderEpoch {
@@ -104,6 +103,10 @@ export class PartitionLog implements ReplicaLog {
     return !this.context.space.isLow
   }
 
+  private get isEmpty(): boolean {
+    return this.startOffset === this.endOffset
+  }
+
   get isClosed(): boolean {
     return this.faults.failure !== null
   }
@@ -111,6 +114,7 @@ export class PartitionLog implements ReplicaLog {
   /** All of the batches or, where it throws, none. */
   append(batches: readonly AppendBatch[]): void {
     this.faults.checkOpen()
+    this.open()
     const { endOffset, latestEpoch } = this
     try {
       this.faults.guard(() =>
@@ -203,6 +207,11 @@ export class PartitionLog implements ReplicaLog {
     return this.flush.isSynced
   }
 
+  /** The epoch checkpoint on disk says the same as `epochs`. */
+  get hasStoredEpochs(): boolean {
+    return this.flush.hasStoredEpochs
+  }
+
   sync(durable: Durable): void {
     this.flush.sync(durable)
   }
@@ -214,6 +223,7 @@ export class PartitionLog implements ReplicaLog {
       this.epochs.truncateFromEnd(offset)
       return
     }
+    this.open()
     if (offset <= this.startOffset && offset < this.segments.oldest.baseOffset) {
       this.truncateFullyAndStartAt(offset)
       return
@@ -247,6 +257,7 @@ export class PartitionLog implements ReplicaLog {
 
   truncateFullyAndStartAt(offset: Offset): void {
     this.faults.checkOpen()
+    this.open()
     this.tail.clear()
     this.epochs.clear()
     this.flush.restartAt(offset)
@@ -263,9 +274,10 @@ export class PartitionLog implements ReplicaLog {
     this.faults.checkOpen()
     assert(offset <= this.endOffset, 'the log starts past its end')
     if (offset <= this.startOffset) return
+    this.open()
     this.startOffset = offset
     this.epochs.truncateFromStart(offset)
-    this.flush.storePoint()
+    this.flush.storeLogStart()
     this.deleteOldest()
   }
 
@@ -291,28 +303,31 @@ export class PartitionLog implements ReplicaLog {
   }
 
   findByTimestamp(timestampMs: number): FoundBatch | null {
+    if (this.isEmpty) return null
     return this.faults.detectDamage(() => findByTimestamp(this.segments, this.startOffset, timestampMs))
   }
 
   maxTimestamp(): FoundBatch | null {
+    if (this.isEmpty) return null
     return this.faults.detectDamage(() => maxTimestamp(this.segments, this.startOffset))
   }
 
   scanHeaders(from: Offset, visit: (header: Uint8Array) => void): void {
+    if (this.isEmpty) return
     this.faults.detectDamage(() => scanHeaders(this.segments, from, visit))
   }
 
   writeProducerSnapshot(offset: Offset, bytes: Uint8Array): void {
     this.faults.checkOpen()
-    this.faults.guard(() => this.snapshots.write(offset, bytes))
+    if (this.isStored) this.faults.guard(() => this.snapshots.write(offset, bytes))
   }
 
   readProducerSnapshot(atMost: Offset): { offset: Offset; bytes: Uint8Array } | null {
-    return this.snapshots.read(atMost)
+    return this.isStored ? this.snapshots.read(atMost) : null
   }
 
   maintain(nowWallMs: number, highWatermark: Offset): number {
-    if (this.isClosed) return 0
+    if (this.isClosed || !this.isStored) return 0
     const { config } = this
     return this.faults.detectDamage(() => {
       const { active } = this.segments
@@ -343,7 +358,7 @@ export class PartitionLog implements ReplicaLog {
     if (start > this.startOffset) {
       this.startOffset = start
       this.epochs.truncateFromStart(start)
-      this.flush.storePoint()
+      this.flush.storeLogStart()
     }
     return this.deleteOldest()
   }
@@ -354,7 +369,8 @@ export class PartitionLog implements ReplicaLog {
 
   /** Checks so many bytes of old segments by CRC, from `cursor` on. Returns where to go on; null: all was seen. */
   scrub(cursor: Offset, maxBytes: number): Offset | null {
-    if (this.isClosed) return null
+    if (this.isClosed || !this.isStored) return null
+    this.open()
     return this.faults.detectDamage(() => {
       const from = Math.max(cursor, this.startOffset)
       if (from >= this.endOffset) return null
@@ -364,7 +380,7 @@ export class PartitionLog implements ReplicaLog {
 
   /** Writes what indexes still hold back: before a clean stop. */
   flushIndexes(): void {
-    this.segments.finishActive()
+    this.files.openSegments?.flushIndexes()
   }
 
   close(): void {
@@ -375,7 +391,7 @@ export class PartitionLog implements ReplicaLog {
   fail(error: Error): void {
     if (this.isClosed) return
     this.faults.close(error)
-    this.segments.close()
+    this.files.openSegments?.close()
     this.tail.clear()
     this.context.handles.closeUnder(this.directory)
     this.flush.close(error)

@@ -1,12 +1,13 @@
 import { assert } from '../lib/assert.js'
 import { type Offset, type Uuid, uuidFromBytes, uuidToBytes } from '../lib/ids.js'
-import type { Disk, DiskFile } from '../ports/disk.js'
+import type { Disk, DiskError, DiskFile } from '../ports/disk.js'
 import { crc32c } from '../wire/crc32c.js'
 
 /**
  * Each log's recovery point and start, in one file of fixed slots that are written in place after every group commit:
  *
- *   0 topicId 16 bytes | 16 partition int32 | 20 recoveryPoint int64 | 28 logStart int64 | 36 crc-32c of 0..36 | zeros to 64
+ *   0 topicId 16 bytes | 16 partition int32, its highest bit: settled | 20 recoveryPoint int64 | 28 logStart int64
+ *   | 36 crc-32c of 0..36 | zeros to 64
  *
  * What holds: everything below a slot's recovery point was fsynced. After the death of the process the slots are exact:
  * all that was ever reported durable lies below. After a power cut they may be older by what was written since they
@@ -20,7 +21,14 @@ const CRC_AT = 36
 export interface RecoveryPoint {
   recoveryPoint: Offset
   logStartOffset: Offset
+  /**
+   * Nothing but appends waited for a sync when this was written, and nothing but appends was done since: a log that
+   * ends at its recovery point is on the disk with all that belongs to it.
+   */
+  isSettled: boolean
 }
+
+const SETTLED_BIT = 0x8000_0000
 
 export class RecoveryPoints {
   private file: DiskFile | null = null
@@ -115,6 +123,16 @@ export class RecoveryPoints {
     this.syncedVersion = Math.max(this.syncedVersion, version)
   }
 
+  /** Syncs in the background what was written since the last sync. */
+  syncSoon(failed: (error: DiskError) => void): void {
+    const { version } = this
+    if (version === this.syncedVersion) return
+    this.disk.sync([this.syncTarget()], (error) => {
+      if (error !== null) failed(error)
+      else this.syncedVersion = Math.max(this.syncedVersion, version)
+    })
+  }
+
   close(): void {
     this.file?.close()
     this.file = null
@@ -131,7 +149,9 @@ export class RecoveryPoints {
       return
     const recoveryPoint = Number(view.getBigInt64(20))
     const logStartOffset = Number(view.getBigInt64(28))
-    this.loaded.set(keyOf(uuidFromBytes(slot), view.getInt32(16)), { recoveryPoint, logStartOffset })
+    const partition = view.getUint32(16)
+    const point = { recoveryPoint, logStartOffset, isSettled: partition >= SETTLED_BIT }
+    this.loaded.set(keyOf(uuidFromBytes(slot), partition % SETTLED_BIT), point)
   }
 }
 
@@ -143,7 +163,7 @@ function encodeSlot(key: string, point: RecoveryPoint): Uint8Array {
   const slot = new Uint8Array(SLOT_BYTES)
   const view = new DataView(slot.buffer)
   slot.set(uuidToBytes(key.slice(0, 22)))
-  view.setInt32(16, Number(key.slice(23)))
+  view.setUint32(16, Number(key.slice(23)) + (point.isSettled ? SETTLED_BIT : 0))
   view.setBigInt64(20, BigInt(point.recoveryPoint))
   view.setBigInt64(28, BigInt(point.logStartOffset))
   view.setUint32(CRC_AT, crc32c(slot.subarray(0, CRC_AT)))

@@ -22,8 +22,6 @@ import type { PartitionServices } from './types.js'
 export class ImageFollower {
   private readonly quarantine: Quarantine
   private isRegistered = false
-  /** Topics with a log that met a full disk when it was to be made. */
-  private readonly withoutRoom = new Set<Uuid>()
   private straysRemoved = false
 
   constructor(
@@ -61,10 +59,6 @@ export class ImageFollower {
     if (!this.isRegistered) this.openWhenRegistered()
     // One that was out of the ISR already sees no change of the image that would end its quarantine.
     if (this.isRegistered) for (const { topicId } of this.quarantine.list()) this.reconcileTopic(topicId)
-    if (!this.services.logs.hasRoom) return
-    const topicIds = [...this.withoutRoom]
-    this.withoutRoom.clear()
-    for (const topicId of topicIds) this.reconcileTopic(topicId)
   }
 
   /** Replicas whose logs were damaged: named in each broker heartbeat until they have left the ISR. */
@@ -163,18 +157,15 @@ export class ImageFollower {
       return partition
     } catch (error) {
       logger.error({ topic: topic.name, partition: partitionId, error }, 'the log cannot be opened')
-      if (error instanceof DiskError && error.code === 'ENOSPC') this.withoutRoom.add(topic.id)
       return undefined
     }
   }
 
   /** A topic of this name was deleted while the broker was away: its log stands where the new one belongs. */
   private removeNamesake(topic: TopicImage, partitionId: number): void {
-    for (const log of [...this.services.logs.logs()]) {
-      if (log.topic === topic.name && log.partition === partitionId && log.topicId !== topic.id) {
-        this.services.logs.delete(log.topicId, partitionId)
-      }
-    }
+    const { logs } = this.services
+    const log = logs.namesake(topic.name, partitionId)
+    if (log !== undefined && log.topicId !== topic.id) logs.delete(log.topicId, partitionId)
   }
 
   private applyRole(partition: Partition, topic: TopicImage, partitionId: number): void {

@@ -122,6 +122,12 @@ export class LeaderAppends {
         message: 'the disk is full: try again when it has room',
       }
     }
+    try {
+      this.producers.ensureLoaded()
+    } catch (error) {
+      partition.reportFailure(error as Error)
+      return { errorCode: ErrorCode.KAFKA_STORAGE_ERROR, message: 'the log is damaged' }
+    }
     if (options.requiredAcks === -1 && !state.hasEnoughInSync) {
       return {
         errorCode: ErrorCode.NOT_ENOUGH_REPLICAS,

@@ -68,7 +68,6 @@ export class Partition {
   ) {
     this.lastHighWatermark = Math.max(log.logStartOffset, Math.min(highWatermark, log.logEndOffset))
     this.producers = new ProducerTable(log, context)
-    this.producers.load()
     this.appends = new LeaderAppends(this, this.producers, context)
     log.onRoll = (baseOffset) => this.producers.writeSnapshot(baseOffset)
   }
@@ -153,7 +152,7 @@ export class Partition {
   /** A clean stop: the next start need not scan the log for producers. */
   writeProducerSnapshot(): void {
     try {
-      this.producers.writeSnapshot(this.log.logEndOffset)
+      this.producers.writeFinalSnapshot()
     } catch (error) {
       this.reportFailure(error as Error)
     }

@@ -24,6 +24,7 @@ export type PartitionServices = Pick<
     | 'delete'
     | 'logs'
     | 'checkpointedHighWatermark'
+    | 'namesake'
     | 'quarantined'
     | 'isOffline'
     | 'hasRoom'
