@@ -34,6 +34,21 @@ async function run(invocation: Invocation): Promise<void> {
         answers.map(row),
       ),
     )
+  if (!json) for (const line of answers.flatMap(notes)) print(line)
+}
+
+/** Whether Raft's own work waits for anything, and what a controller without a vote waits for. */
+function notes({ status }: Answer): string[] {
+  if (status === undefined) return []
+  const { nodeId, heartbeatJitter, advice } = status.quorum
+  const lines: string[] = []
+  if (heartbeatJitter !== undefined && heartbeatJitter.count > 0) {
+    const { count, p50Ms, p99Ms, maxMs } = heartbeatJitter
+    const late = [`p50 ${p50Ms.toFixed(1)}`, `p99 ${p99Ms.toFixed(1)}`, `max ${maxMs.toFixed(1)} ms`]
+    lines.push(`heartbeats of node ${nodeId}: ${count}, late by ${late.join(', ')}`)
+  }
+  if (advice !== undefined) lines.push(advice)
+  return lines
 }
 
 async function ask(address: string): Promise<Answer> {
