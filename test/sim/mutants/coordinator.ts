@@ -1,0 +1,36 @@
+import type { PlantedBug } from './plant.js'
+
+/** The coordinators of groups. */
+export const COORDINATOR_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'answers-a-commit-before-it-is-committed',
+    rule: 'Coordinators: acknowledged is committed',
+    file: 'src/broker/coordinators/shard-log.js',
+    find: 'requiredAcks: -1,',
+    replace: 'requiredAcks: 0,',
+  },
+  {
+    name: 'serves-groups-before-their-log-is-read',
+    rule: 'Coordinators: nothing is served before the log is read',
+    file: 'src/broker/coordinators/shard-log.js',
+    find: 'else if (this.appliedOffset >= this.epochStartOffset) {',
+    replace: 'else if (true) {',
+  },
+  {
+    name: 'completes-writes-under-any-leadership',
+    rule: 'KAFKA-20634: a coordinator completes writes under its own leader epoch',
+    file: 'src/broker/coordinators/shard-log.js',
+    find: 'expectedLeaderEpoch: this.leaderEpoch,',
+    replace: '',
+  },
+  {
+    name: 'keeps-what-a-failed-append-would-have-brought',
+    rule: 'Coordinators: state of a failed append reverts',
+    file: 'src/broker/coordinators/shard-log.js',
+    find: 'if (result.errorCode === ErrorCode.NONE) {',
+    replace: `if (result.errorCode !== ErrorCode.NONE)
+            for (const { key, value } of batch.records)
+                this.listener.onRecord(key, value);
+        if (result.errorCode === ErrorCode.NONE) {`,
+  },
+]

@@ -1,0 +1,189 @@
+import type { PlantedBug } from './plant.js'
+
+/** Elections, Raft's log, and the controller on top of it. */
+export const RAFT_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'votes-again-in-the-same-term',
+    rule: 'Raft §5.2',
+    file: 'src/raft/campaign.js',
+    find: 'if (core.vote !== undefined && !sameVoter(core.vote, message.candidate))',
+    replace: 'if (false)',
+    profile: 'crashes',
+  },
+  {
+    name: 'forgets-its-vote',
+    rule: 'Raft order: term and vote are fsynced, then sent',
+    file: 'src/raft/core.js',
+    find: 'this.outbox.writeHardState(vote === undefined ? { term: this.term } : { term: this.term, vote });',
+    replace: 'this.outbox.writeHardState({ term: this.term });',
+  },
+  {
+    name: 'tells-a-vote-before-it-is-synced',
+    rule: 'Raft order: fsync, then send',
+    file: 'src/raft/outbox.js',
+    find: `        effects.push(...this.others);
+        this.sends = [];`,
+    replace: `        for (const effect of effects)
+            if (effect.type === 'persist')
+                effects.unshift(...effect.messages.splice(0).map((outgoing) => ({ type: 'send', ...outgoing })));
+        effects.push(...this.others);
+        this.sends = [];`,
+  },
+  {
+    name: 'answers-under-a-term-that-is-not-durable',
+    rule: 'Raft order: fsync, then send',
+    file: 'src/raft/outbox.js',
+    find: 'if (this.isHardStateDurable)\n            this.sends.push({ to, message });',
+    replace: 'if (true)\n            this.sends.push({ to, message });',
+  },
+  {
+    name: 'confirms-entries-before-they-are-synced',
+    rule: 'Raft order: fsync, then send',
+    file: 'src/raft/follower.js',
+    find: `    outbox.sendDurable(from, {
+        type: 'appendReply',`,
+    replace: `    outbox.send(from, {
+        type: 'appendReply',`,
+  },
+  {
+    name: 'counts-its-own-unsynced-entries',
+    rule: 'Raft order: fsync, then send',
+    file: 'src/raft/leader.js',
+    find: 'matches.push(core.outbox.durableIndex);',
+    replace: 'matches.push(core.log.lastIndex);',
+  },
+  {
+    name: 'votes-for-a-shorter-log',
+    rule: 'Raft §5.4.1',
+    file: 'src/raft/campaign.js',
+    find: 'return core.log.isUpToDate(message.lastIndex, message.lastTerm);',
+    replace: 'return true;',
+  },
+  {
+    name: 'commits-entries-of-earlier-terms-by-counting',
+    rule: 'Raft §5.4.2 (figure 8)',
+    file: 'src/raft/leader.js',
+    find: 'if (index <= core.commitIndex || core.log.termAt(index) !== core.term) {',
+    replace: 'if (index <= core.commitIndex) {',
+    profile: 'crashes',
+  },
+  {
+    name: 'commits-with-one-less-than-a-majority',
+    rule: 'Raft §5.3',
+    file: 'src/raft/quorum.js',
+    find: 'return descending[majoritySize(values.length) - 1];',
+    replace: 'return descending[Math.max(0, majoritySize(values.length) - 2)];',
+  },
+  {
+    name: 'commits-what-a-heartbeat-names-unseen',
+    rule: 'Raft §5.3: log matching before commit',
+    file: 'src/raft/leader.js',
+    find: `    const commitIndex = Math.min(core.commitIndex, progress.matchIndex);
+    progress.toldCommitIndex = commitIndex;`,
+    replace: `    const commitIndex = core.commitIndex;
+    progress.toldCommitIndex = commitIndex;`,
+  },
+  {
+    name: 'keeps-entries-that-contradict-the-leader',
+    rule: 'Raft §5.3: log matching',
+    file: 'src/raft/follower.js',
+    find: 'entry.index > core.commitIndex && log.termAt(entry.index) !== entry.term);',
+    replace: 'entry.index > core.commitIndex && log.termAt(entry.index) === undefined);',
+  },
+  {
+    name: 'appends-without-looking-at-the-entry-before',
+    rule: 'Raft §5.3: log matching',
+    file: 'src/raft/follower.js',
+    find: 'const matches = previousIndex <= core.commitIndex || log.termAt(previousIndex) === previousTerm;',
+    replace: 'const matches = previousIndex <= log.lastIndex;',
+  },
+  {
+    name: 'campaigns-without-pre-vote',
+    rule: '996: pre-vote',
+    file: 'src/raft/campaign.js',
+    find: `    core.announce(cause);
+    if (core.isAlone) {`,
+    replace: `    core.announce(cause);
+    if (true) {`,
+  },
+  {
+    name: 'helps-to-depose-a-live-leader',
+    rule: '996: followers reject pre-vote while their leader is alive',
+    file: 'src/raft/campaign.js',
+    find: 'return message.term > core.term && !core.isLeaderAlive && isEligible(core, message);',
+    replace: 'return message.term > core.term && isEligible(core, message);',
+    profile: 'partitions',
+  },
+  {
+    name: 'adopts-the-term-of-a-pre-vote',
+    rule: '996: pre-vote changes nothing',
+    file: 'src/raft/raft.js',
+    find: `            // Its term is one that may never be.
+`,
+    replace: `            if (message.term > core.term)
+                becomeFollower(core, message.term, undefined, 'higherTerm');
+`,
+  },
+  {
+    name: 'leads-on-without-a-quorum',
+    rule: '595 / KAFKA-15489: the leader resigns without majority contact',
+    file: 'src/raft/leader.js',
+    find: 'if (nowMs >= quorumContactMs(core, leader) + checkQuorumMs(core)) {',
+    replace: 'if (false) {',
+    profile: 'partitions',
+  },
+  {
+    name: 'leads-the-same-term-again-after-a-restart',
+    rule: 'KAFKA-10527: restart as resigned',
+    file: 'src/raft/raft.js',
+    find: 'this.core = new RaftCore(options);',
+    replace: `this.core = new RaftCore(options);
+        if (this.core.vote?.nodeId === this.core.self.nodeId && this.core.term > 1)
+            becomeLeader(this.core, (this.core.role = { type: 'candidate', votes: new Map(), startedMs: 0, cause: 'started' }));`,
+    also: [
+      {
+        file: 'src/raft/raft.js',
+        find: "import { RaftCore } from './core.js';",
+        replace: "import { RaftCore } from './core.js';\nimport { becomeLeader } from './leader.js';",
+      },
+    ],
+  },
+  {
+    name: 'acts-as-the-controller-before-it-knows-the-log',
+    rule: 'KAFKA-17333: act only after reaching the log end',
+    file: 'src/broker/quorum/cluster-member.js',
+    find: 'if (state.appliedIndex < node.firstIndexOfTerm)\n            return;\n        controller.activate(',
+    replace: 'controller.activate(',
+  },
+  {
+    name: 'replies-before-the-change-is-committed',
+    rule: 'Controller replies wait for the commit',
+    file: 'src/broker/quorum/active-controller.js',
+    find: 'if (this.speculativeIndex <= this.state.appliedIndex)\n            done(reply);',
+    replace: 'if (true)\n            done(reply);',
+  },
+  {
+    name: 'confirms-what-its-lost-leadership-had-proposed',
+    rule: 'Controller replies wait for the commit in the same term',
+    file: 'src/broker/quorum/active-controller.js',
+    find: `        for (const { done } of waiting) {
+            done(failed('notController', 'the controller lost its leadership before the change was committed'));`,
+    replace: `        for (const { done, reply } of waiting) {
+            done(reply);`,
+  },
+  {
+    name: 'snapshots-leave-features-out',
+    rule: 'Raft §7: a snapshot is the whole state',
+    file: 'src/metadata/replay.js',
+    find: "records.push({ type: 'featureLevelRecord', name, level });",
+    replace: ';',
+  },
+  {
+    name: 'takes-a-snapshot-for-older-than-it-is',
+    rule: 'Raft §7',
+    file: 'src/broker/quorum/state-machine.js',
+    find: 'this.image = MutableImage.replay(records);\n        this.appliedIndex = snapshot.index;',
+    replace:
+      'this.image = MutableImage.replay(records.slice(0, -1));\n        this.appliedIndex = snapshot.index;',
+  },
+]

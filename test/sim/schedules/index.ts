@@ -1,0 +1,215 @@
+import { ErrorCode } from '../../../src/wire/errors.js'
+import type { Stage } from './stage.js'
+
+export interface Schedule {
+  readonly name: string
+  /** The bug that it reproduces. */
+  readonly about: string
+  /** A planted bug that must fail it. */
+  readonly mutant: string
+  play(stage: Stage): void
+}
+
+/** The classic bugs of replicated logs, each step by hand. */
+export const SCHEDULES: readonly Schedule[] = [
+  {
+    name: 'stale-leader',
+    about: 'a leader that was cut off goes on serving (KIP-320, KAFKA-15489)',
+    mutant: 'serves-whatever-epoch-is-asked',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      acknowledged(stage, 1, 'before')
+      stage.isolate(1)
+      let late: number | null | undefined
+      stage.send(1, 'into the void', -1, 2_000, (produced) => {
+        late = produced?.errorCode ?? null
+      })
+      stage.wait('new leader', () => stage.leads(2) || stage.leads(3))
+      const leader = stage.leads(2) ? 2 : 3
+      stage.expect('the old one still believes that it leads', stage.leads(1))
+      const epoch = stage.partition(leader)!.leaderEpoch
+      // The new ISR is itself alone until the silent leader was fenced and the other follows.
+      stage.wait('ISR of two', () => (stage.partition(leader)?.leading?.isr.isr.length ?? 0) === 2)
+      acknowledged(stage, leader, 'after')
+      stage.expect('the void acknowledges nothing', late !== ErrorCode.NONE)
+      stage.expect('the end is told', stage.latest(leader, 'c', epoch) === 2)
+      stage.expect('an old end is not told', stage.latest(1, 'c', epoch) === 'UNKNOWN_LEADER_EPOCH')
+      stage.expect(
+        'no old records to who knows more',
+        stage.consume(1, 'c', epoch) === 'UNKNOWN_LEADER_EPOCH',
+      )
+      stage.runFor(3_000)
+      stage.expect('the old controller resigned', stage.node(1).quorum!.status().role !== 'leader')
+      stage.finish()
+    },
+  },
+  {
+    name: 'high-watermark-truncation',
+    about: 'a follower that restarts cuts to its high watermark, which lags, and leads (KIP-101)',
+    mutant: 'truncates-by-high-watermark',
+    play(stage) {
+      stage.begin([1, 2], 3)
+      acknowledged(stage, 1, 'a')
+      acknowledged(stage, 1, 'b')
+      // At this moment the follower holds it, and has not heard that it is committed.
+      stage.node(2).crash()
+      stage.wait('shrunk ISR', () => stage.partition(1)!.leading!.isr.isr.length === 1)
+      stage.node(2).start(0)
+      stage.wait('follower that knows its leader', () => stage.partition(2)?.role.type === 'follower')
+      stage.node(1).crash()
+      stage.wait('leader in the place of the dead one', () => stage.leads(2))
+      stage.finish()
+    },
+  },
+  {
+    name: 'double-failover',
+    about: 'two fast changes of the leader leave epochs that the other side never saw (KIP-279)',
+    mutant: 'cuts-where-the-leader-says-alone',
+    play(stage) {
+      stage.begin([1, 2], 3)
+      acknowledged(stage, 1, 'common')
+      alone(stage, 2, 1)
+      // An epoch that node 2 will never have heard of, and then one that node 1 will not.
+      alone(stage, 1, 2)
+      careless(stage, 1, 'a1')
+      careless(stage, 1, 'a2')
+      careless(stage, 1, 'a3')
+      alone(stage, 2, 1)
+      careless(stage, 2, 'b1')
+      careless(stage, 2, 'b2')
+      alone(stage, 1, 2)
+      careless(stage, 1, 'a4')
+      stage.node(2).start(0)
+      stage.finish()
+    },
+  },
+  {
+    name: 'last-replica-standing',
+    about: 'the last of the ISR goes on alone, and loses what it alone had (KIP-966)',
+    mutant: 'advances-below-the-minimum-isr',
+    play(stage) {
+      stage.begin([1, 2], 3)
+      acknowledged(stage, 1, 'on both')
+      stage.node(2).crash()
+      stage.wait('ISR of one', () => stage.partition(1)!.leading!.isr.isr.length === 1)
+      stage.expect('the other stays eligible', stage.image(3)!.elr.join() === '2')
+      const refused = stage.produce(1, 'nobody promises this', -1)
+      stage.expect('acks=all is refused', refused?.errorCode === ErrorCode.NOT_ENOUGH_REPLICAS)
+      careless(stage, 1, 'on one alone')
+      stage.runFor(500)
+      const read = stage.consume(1, 'c', -1)
+      stage.expect(`nobody reads what one alone holds: ${read}`, String(read) === 'on both')
+      stage.node(1).powerCut(stage.random)
+      stage.node(2).start(0)
+      stage.wait('eligible replica that leads', () => stage.leads(2))
+      careless(stage, 2, 'another in its place')
+      stage.node(1).start(0)
+      stage.finish()
+    },
+  },
+  {
+    name: 'zombie-fetch',
+    about: 'a replica enters the ISR for what it fetched before its restart (KIP-903)',
+    mutant: 'lets-in-who-fetched-under-an-old-registration',
+    play(stage) {
+      stage.begin([1, 2], 3)
+      acknowledged(stage, 1, 'a')
+      stage.node(2).crash()
+      stage.wait('ISR of one', () => stage.partition(1)!.leading!.isr.isr.length === 1)
+      // It registers anew, and its leader hears nothing of its log.
+      stage.cut(1, 2)
+      stage.node(2).start(0)
+      stage.wait('unfenced follower', () => stage.isUnfenced(2, 1))
+      stage.runFor(3_000)
+      stage.expect('nobody joins who has not fetched', stage.image(3)!.isr.join() === '1')
+      stage.finish()
+    },
+  },
+  {
+    name: 'delayed-alter-partition',
+    about: 'a change of the ISR arrives when another was made in its place (KIP-497)',
+    mutant: 'ignores-the-partition-epoch-of-a-change',
+    play(stage) {
+      stage.begin([1, 2, 3], 2)
+      stage.cut(1, 3)
+      careless(stage, 1, 'what one of them misses')
+      stage.wait('shrunk ISR', () => stage.image(2)!.isr.join() === '1,2')
+      // Its leader asks for it to come back: the first request is late, the second is not.
+      stage.holds = (from, _to, message) =>
+        from === 1 &&
+        message.type === 'command' &&
+        message.command.type === 'alterPartitions' &&
+        stage.held.length === 0
+      stage.heal()
+      stage.wait('request that is late', () => stage.held.length > 0)
+      stage.wait('grown ISR', () => stage.image(2)!.isr.length === 3)
+      stage.holds = () => false
+      stage.cut(1, 3)
+      careless(stage, 1, 'what it misses again')
+      stage.wait('ISR that shrank again', () => stage.image(2)!.isr.join() === '1,2')
+      stage.release()
+      stage.runFor(1_000)
+      stage.expect('the late request changed nothing', stage.image(2)!.isr.join() === '1,2')
+      acknowledged(stage, 1, 'on two')
+      stage.finish()
+    },
+  },
+  {
+    name: 'vote-amnesia',
+    about: 'a voter forgets its vote with its power, and votes again in the same term (Raft §5.2)',
+    mutant: 'forgets-its-vote',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      const { term, voters } = stage.node(1).quorum!.status()
+      const rival = voters.find(({ nodeId }) => nodeId === 1)
+      let voter: number | undefined
+      stage.holds = (from, _to, message) => {
+        if (message.type !== 'raft' || message.message.type !== 'voteReply' || !message.message.granted)
+          return false
+        voter = from
+        return true
+      }
+      stage.node(1).crash()
+      stage.wait('vote', () => voter !== undefined)
+      stage.node(voter!).powerCut(stage.random)
+      stage.node(voter!).start(0)
+      stage.holds = null
+      stage.held.length = 0
+      const isAwake = (): boolean => stage.node(voter!).quorum?.raft !== undefined
+      stage.wait('voter that is back', isAwake)
+      stage.inject(1, voter!, {
+        type: 'raft',
+        message: {
+          type: 'vote',
+          term: term + 1,
+          candidate: rival!,
+          voterDirectoryId: voters.find(({ nodeId }) => nodeId === voter)!.directoryId,
+          lastIndex: 1_000_000,
+          lastTerm: term,
+          transfer: false,
+        },
+      })
+      stage.runFor(50)
+      stage.finish()
+    },
+  },
+]
+
+function acknowledged(stage: Stage, leader: number, value: string): void {
+  const produced = stage.produce(leader, value, -1)
+  stage.expect(`${value} is acknowledged: ${produced?.errorCode}`, produced?.errorCode === ErrorCode.NONE)
+}
+
+/** acks=1: the leader alone has it, perhaps for good. */
+function careless(stage: Stage, leader: number, value: string): void {
+  const produced = stage.produce(leader, value, 1)
+  stage.expect(`${value} is taken: ${produced?.errorCode}`, produced?.errorCode === ErrorCode.NONE)
+}
+
+/** One of two replicas leads while the other is down. */
+function alone(stage: Stage, leader: number, other: number): void {
+  if (stage.node(other).isUp) stage.node(other).crash()
+  if (!stage.node(leader).isUp) stage.node(leader).start(0)
+  stage.wait(`node ${leader} that leads alone`, () => stage.leads(leader))
+  stage.runFor(200)
+}
