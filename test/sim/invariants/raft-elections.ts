@@ -104,6 +104,16 @@ interface Canvass {
 export class PreVoteChangesNothing extends Invariant {
   readonly title = '10 pre-vote changes no state, and an isolated term does not grow'
   private readonly canvasses = new Map<NodeId, Canvass>()
+  /** 'term candidate' of every real request for a vote. */
+  private readonly asked = new Set<string>()
+
+  override onRaftSent(_world: Watched, from: SimNode, _to: number, message: RaftMessage): void {
+    if (message.type === 'vote') this.asked.add(`${message.term} ${message.candidate.nodeId}`)
+    if (message.type !== 'voteReply' && message.type !== 'preVoteReply') return
+    const { term, vote } = from.durableHardState()
+    if (vote === undefined || vote.nodeId === from.id || this.asked.has(`${term} ${vote.nodeId}`)) return
+    this.fail(`node ${from.id} has voted for ${vote.nodeId} in term ${term}, who never asked for it`)
+  }
 
   override onRaftReceived(_world: Watched, from: number, to: SimNode, message: RaftMessage): void {
     const canvass = this.of(to.id)

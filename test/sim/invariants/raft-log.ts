@@ -135,6 +135,22 @@ export class CommitIsFinal extends Invariant {
   }
 }
 
+/** Raft §5.4.2, figure 8: what came before commits with an entry of the leader's own term, never by its own count. */
+export class LeadersCommitTheirOwnTerm extends Invariant {
+  readonly title = 'a leader counts replicas of entries of its own term alone'
+
+  override onRaft(_world: Watched, node: SimNode, now: RaftState, before: RaftState | null): void {
+    if (!now.isLeader || before?.isLeader !== true || before.term !== now.term) return
+    if (now.commitIndex <= before.commitIndex) return
+    this.checks++
+    const term = now.raft.termAt(now.commitIndex)
+    if (term !== now.term)
+      this.fail(
+        `node ${node.id} leads term ${now.term} and commits ${now.commitIndex}, which is of term ${term}`,
+      )
+  }
+}
+
 /** Raft §5.3 with §5's persistence: what counts as committed survives the power of all machines. */
 export class CommittedIsDurable extends Invariant {
   readonly title = '8 committed entries are durable on a majority of the voters'

@@ -65,7 +65,6 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     file: 'src/raft/leader.js',
     find: 'if (index <= core.commitIndex || core.log.termAt(index) !== core.term) {',
     replace: 'if (index <= core.commitIndex) {',
-    profile: 'crashes',
   },
   {
     name: 'commits-with-one-less-than-a-majority',
@@ -96,6 +95,7 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     file: 'src/raft/follower.js',
     find: 'const matches = previousIndex <= core.commitIndex || log.termAt(previousIndex) === previousTerm;',
     replace: 'const matches = previousIndex <= log.lastIndex;',
+    profile: 'partitions',
   },
   {
     name: 'campaigns-without-pre-vote',
@@ -115,14 +115,11 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     profile: 'partitions',
   },
   {
-    name: 'adopts-the-term-of-a-pre-vote',
+    name: 'takes-a-pre-vote-for-a-vote',
     rule: '996: pre-vote changes nothing',
-    file: 'src/raft/raft.js',
-    find: `            // Its term is one that may never be.
-`,
-    replace: `            if (message.term > core.term)
-                becomeFollower(core, message.term, undefined, 'higherTerm');
-`,
+    file: 'src/raft/campaign.js',
+    find: 'if (!preVote && granted) {',
+    replace: 'if (granted) {',
   },
   {
     name: 'leads-on-without-a-quorum',
