@@ -65,6 +65,11 @@ export class AutoJoin {
     }
     const { self, voters, leader, isCaughtUp } = situation
     const former = voters.find((voter) => voter.nodeId === self.nodeId)
+    // It is a voter, and its role is about to say so.
+    if (former?.directoryId === self.directoryId) {
+      this.text = undefined
+      return
+    }
     if (!this.options.isEnabled) {
       this.advise(self, former)
       return

@@ -49,6 +49,11 @@ export class PeerDirectory {
     return this.configured.has(this.options.self.nodeId)
   }
 
+  /** As this node's own configuration has it. */
+  isConfiguredPeer(nodeId: NodeId): boolean {
+    return this.configured.has(nodeId)
+  }
+
   addressOf(nodeId: NodeId): Address | undefined {
     const { self } = this.options
     if (nodeId === self.nodeId) return self

@@ -79,7 +79,7 @@ export class PeerNetwork {
     this.transport = transport
     this.directory.start()
     this.bootstrap.start()
-    if (!this.directory.isConfigured) this.repeatIntroductions()
+    this.repeatIntroductions()
   }
 
   close(): void {
@@ -136,12 +136,12 @@ export class PeerNetwork {
   }
 
   onIntroduction(peer: NodeId, { host, port, isController }: Introduction): void {
+    // A broker dials the controllers that it knows of, and nobody back.
+    if (!this.options.isController) return
     if (!this.directory.introduce(peer, { host, port })) {
       this.options.logger.warn(
         { peer, host, port },
-        this.options.isController
-          ? `no room for another peer: ${this.options.settings.maxIntroducedPeers} have introduced themselves`
-          : 'a peer introduced itself to a node that is no controller: it is not dialled back',
+        `no room for another peer: ${this.options.settings.maxIntroducedPeers} have introduced themselves`,
       )
       return
     }
@@ -180,8 +180,13 @@ export class PeerNetwork {
     for (const peer of this.connected) this.send(peer, 'controller', { type: 'voterAddresses', voters })
   }
 
+  /**
+   * Who is configured alike on both sides needs none. A voter may know this one by the log alone, and would hang up as
+   * soon as its vote is taken.
+   */
   private introduceTo(peer: NodeId): void {
-    if (this.directory.isConfigured) return
+    if (this.directory.isConfigured && this.directory.isConfiguredPeer(peer)) return
+    if (this.directory.isBrokerOnly(peer)) return
     const { nodeId, host, port } = this.options.self
     const self = { nodeId, directoryId: this.options.directoryId() }
     const { isController } = this.options

@@ -178,6 +178,43 @@ describe('changes of the voters', () => {
     }
   })
 
+  it('a leader that some voters know from the log alone is removed: it hears them to the end, and follows them then', () => {
+    const cluster = new TestCluster(THREE, 1, { forgetPeerAfterMs: 1000 })
+    cluster.startAll()
+    for (const id of [4, 5]) {
+      const node = cluster.add(id, { bootstrap: [1, 2] })
+      node.start()
+      cluster.until(() => node.leader !== undefined)
+      expect(cluster.reply(node.submit({ type: 'promoteVoter', nodeId: id }))).toMatchObject({ errorCode: 0 })
+    }
+    cluster.until(hasVoters(cluster, [1, 2, 3, 4, 5]))
+    const third = cluster.node(3)
+    for (let tries = 0; tries < 10 && cluster.untilLed() !== third; tries++) {
+      let isDone = false
+      cluster.untilLed().reactor!.transferLeadership(3, () => {
+        isDone = true
+      })
+      cluster.until(() => isDone)
+    }
+    expect(cluster.untilLed()).toBe(third)
+    const { term } = third.reactor!.status()
+    const removed = cluster.node(5).submit({ type: 'removeVoter', nodeId: 3, directoryId: 'dir-3' })
+    expect(cluster.reply(removed)).toEqual({ type: 'removeVoter', errorCode: 0, errorMessage: '' })
+    cluster.until(() => cluster.untilLed().reactor!.status().term === term + 1, 500)
+    // It goes on as an observer of whoever leads, the newcomers among them.
+    for (const id of [4, 5]) {
+      let isDone = cluster.untilLed().id === id
+      if (!isDone)
+        cluster.untilLed().reactor!.transferLeadership(id, () => {
+          isDone = true
+        })
+      cluster.until(() => isDone)
+      cluster.until(() => cluster.untilLed().id === id && third.leader === id)
+    }
+    expect(third.reactor!.status().role).toBe('observer')
+    expect(cluster.reply(third.submit({ type: 'promoteVoter', nodeId: 3 }))).toMatchObject({ errorCode: 0 })
+  })
+
   it('three become five and three others, the leader’s own removal among them', () => {
     const cluster = new TestCluster(THREE, 1, { forgetPeerAfterMs: 1000 })
     cluster.startAll()
