@@ -27,6 +27,38 @@ describe('deploy/local', () => {
   })
 })
 
+describe('deploy/dedicated', () => {
+  const load = (name: string) => {
+    const path = join(DEPLOY, `dedicated/${name}.properties`)
+    const file = { path, text: readFileSync(path, 'utf8') }
+    return loadNodeConfig({ file, environment: {}, overrides: [], workingDirectory: '/' })
+  }
+
+  it('is three controllers and three brokers that find them', () => {
+    const controllers = [1, 2, 3].map((id) => load(`controller-${id}`))
+    const brokers = [4, 5, 6].map((id) => load(`broker-${id}`))
+    const all = [...controllers, ...brokers]
+    expect(all.flatMap(({ warnings }) => warnings)).toEqual([])
+    expect(all.map(({ config }) => config.nodeId)).toEqual([1, 2, 3, 4, 5, 6])
+    expect(new Set(all.map(({ config }) => config.logDir)).size).toBe(6)
+    expect(new Set(all.map(({ config }) => config.controlListener.port)).size).toBe(6)
+    const { voters } = controllers[0]!.config
+    expect(controllers.map(({ config }) => config.listeners)).toEqual([[], [], []])
+    for (const { config } of controllers) {
+      expect(config.voters).toEqual(voters)
+      expect(voters).toContainEqual({
+        nodeId: config.nodeId,
+        host: '127.0.0.1',
+        port: config.controlListener.port,
+      })
+    }
+    for (const { config } of brokers) {
+      expect(config.roles).toEqual({ broker: true, controller: false })
+      expect(config.bootstrapServers).toEqual(voters.map(({ host, port }) => ({ host, port })))
+    }
+  })
+})
+
 describe('deploy/docker/compose.yaml', () => {
   /** The few forms that the file uses: an anchored map of variables, and one a service that is merged with it. */
   function environments(): Record<string, string>[] {
