@@ -32,12 +32,16 @@ export interface PeerNetworkOptions {
   onLearners(nodeIds: readonly NodeId[]): void
 }
 
+const REPEATS = 3
+
 /** Whom this node connects to, who is connected, and how those hear of it whose configuration does not name it. */
 export class PeerNetwork {
   private readonly directory: PeerDirectory
   private readonly watch: PeerWatch
   private readonly bootstrap: Bootstrap
   private readonly connected = new Set<NodeId>()
+  /** How many introductions are still to be repeated: one way of a connection may stand before the other. */
+  private readonly repeats = new Map<NodeId, number>()
   private transport: PeerTransport<PeerMessage> | undefined
   private timer: Timer | undefined
   private shared = ''
@@ -122,11 +126,13 @@ export class PeerNetwork {
     this.connected.add(peer)
     this.directory.onConnected(peer)
     this.watch.onConnected(peer)
+    this.repeats.set(peer, REPEATS)
     this.introduceTo(peer)
   }
 
   onDisconnected(peer: NodeId): void {
     this.connected.delete(peer)
+    this.repeats.delete(peer)
     this.directory.onDisconnected(peer)
     this.watch.onDisconnected(peer)
   }
@@ -195,7 +201,13 @@ export class PeerNetwork {
 
   /** Messages get lost, and a controller that had no room may have some now. */
   private repeatIntroductions(): void {
-    if (this.options.isLost()) for (const peer of this.connected) this.introduceTo(peer)
+    const isLost = this.options.isLost()
+    for (const peer of this.connected) {
+      const left = this.repeats.get(peer) ?? 0
+      if (left === 0 && !isLost) continue
+      this.repeats.set(peer, Math.max(0, left - 1))
+      this.introduceTo(peer)
+    }
     this.timer = this.options.clock.after(this.options.settings.introductionIntervalMs, () =>
       this.repeatIntroductions(),
     )
