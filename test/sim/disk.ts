@@ -295,9 +295,9 @@ export class SimDisk implements Disk {
 
   private locate(path: string): { parent: Directory; name: string } {
     const all = parts(path)
-    const name = all.pop()
+    const name = all.at(-1)
     if (name === undefined) throw new DiskError('EOTHER', path, 'the root itself')
-    return { parent: this.directory(all.join('/')), name }
+    return { parent: this.directory(all.slice(0, -1).join('/')), name }
   }
 }
 
@@ -361,8 +361,18 @@ function newDirectory(): Directory {
   return { entries: new Map(), durable: new Map() }
 }
 
-function parts(path: string): string[] {
-  return path.split('/').filter((part) => part !== '' && part !== '.')
+/** Of the paths that are asked for again and again. */
+const knownParts = new Map<string, readonly string[]>()
+const MAX_KNOWN_PATHS = 10_000
+
+function parts(path: string): readonly string[] {
+  let found = knownParts.get(path)
+  if (found === undefined) {
+    found = path.split('/').filter((part) => part !== '' && part !== '.')
+    if (knownParts.size >= MAX_KNOWN_PATHS) knownParts.clear()
+    knownParts.set(path, found)
+  }
+  return found
 }
 
 function targetPath(target: SyncTarget): string {

@@ -167,7 +167,8 @@ export class ReplicaFetcher {
     if (connection.inFlight >= (this.sessionId === 0 ? 1 : MAX_IN_FLIGHT)) return
     const named = this.ready()
     if (connection.inFlight > 0 && named.length === 0 && this.forgotten.size === 0) return
-    if (this.partitions.size === 0 && this.forgotten.size === 0) return
+    // Where all is being made durable the session has nothing to wait for: the next request names what is ready.
+    if (named.length === 0 && this.forgotten.size === 0 && !this.isAsking) return
     if (this.sessionId === 0 && named.length === 0) return
     const requestId = this.sent
     this.sent += 1
@@ -180,6 +181,11 @@ export class ReplicaFetcher {
     if (this.sessionId !== 0)
       this.sessionEpoch = this.sessionEpoch === 0x7fff_ffff ? 1 : this.sessionEpoch + 1
     this.forgotten.clear()
+  }
+
+  private get isAsking(): boolean {
+    for (const { state } of this.partitions.values()) if (state === 'asked') return true
+    return false
   }
 
   /** Those to be named now: without what the throttle holds back, which is named as soon as it lets it through. */
