@@ -1,4 +1,5 @@
 import { randomBelow, type SeededRandom } from '../../src/lib/prng.js'
+import { isQuorumWhole } from './health.js'
 import type { SimNode } from './node.js'
 import type { SimRun } from './world.js'
 
@@ -20,7 +21,7 @@ export class DamageBudget {
   constructor(private readonly world: SimRun) {}
 
   mayDamage(node: SimNode): boolean {
-    if (this.world.nodes.length < 2 || !this.world.isWhole()) return false
+    if (this.world.nodes.length < 2 || !this.world.isWhole() || !isQuorumWhole(this.world.nodes)) return false
     this.forgetRepaired()
     return this.damaged === null || this.damaged === node
   }
@@ -55,7 +56,9 @@ export class DamageBudget {
     const node = this.damaged
     if (node === null) return
     this.flips = this.flips.filter(({ path, position, value }) => byteAt(node, path, position) === value)
-    if (this.flips.length === 0) this.damaged = null
+    if (this.flips.length > 0 || node.hasPendingFailure) return
+    this.damaged = null
+    this.world.damagedNodes.delete(node.id)
   }
 }
 

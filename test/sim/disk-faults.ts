@@ -65,6 +65,29 @@ export const DISK_FAULTS = {
     return true
   },
 
+  /** The node comes back under a new identity: no ISR and no vote until it has caught up. */
+  wipe(context: FaultContext, node: SimNode): boolean {
+    const { world, random, budget } = context
+    if (!budget.mayDamage(node)) return false
+    world.struck('wipe', `node ${node.id} goes down, and comes back with an empty disk`)
+    node.crash()
+    node.wipe()
+    budget.strike(node)
+    context.restart(node, downTimeMs(random))
+    return true
+  },
+
+  /** What Raft stored is damaged: it is set aside, never repaired, and the node comes back without a vote. */
+  raftRot(context: FaultContext, node: SimNode): boolean {
+    const { world, random, budget } = context
+    if (!budget.mayDamage(node)) return false
+    node.crash()
+    world.struck('raftRot', `node ${node.id} goes down, and ${node.rotRaft(random)}`)
+    budget.strike(node)
+    context.restart(node, downTimeMs(random))
+    return true
+  },
+
   /** Rot, found at the next start or by whoever reads. One node at a time may hold it: two copies are all that is promised. */
   bitFlip(context: FaultContext, node: SimNode): boolean {
     const { world, random, budget } = context

@@ -18,6 +18,19 @@ function isFullyReplicated(node: SimNode, status: PartitionStatus): boolean {
   return replicas === undefined || status.isr.committed.length === replicas.length
 }
 
+/** Every node has a vote, under the directory that it has now. */
+export function isQuorumWhole(nodes: readonly SimNode[]): boolean {
+  return nodes.every((node) => isVoter(nodes, node))
+}
+
+/** As the leader sees it. */
+export function isVoter(nodes: readonly SimNode[], node: SimNode): boolean {
+  const leader = nodes.find((each) => each.quorum?.status().role === 'leader')
+  const directoryId = node.quorum?.status().directoryId
+  const voters = leader?.quorum?.status().voters ?? []
+  return voters.some((voter) => voter.nodeId === node.id && voter.directoryId === directoryId)
+}
+
 /** No record of the topic is under way any more: every replica holds the same, and knows that it is committed. */
 export function isQuiet(nodes: readonly SimNode[], topic: string, partitions: number): boolean {
   const ends = new Map<number, string>()

@@ -150,7 +150,11 @@ export class LogIndex {
       const header = parseHeader(bytes, at)
       if (header === null || at + header.sizeInBytes > bytes.length) return
       const { baseOffset, lastOffset, sizeInBytes } = header
-      if (mayBeTorn && crc32c(bytes.subarray(at + CRC_FROM, at + sizeInBytes)) !== header.crc) return
+      // Torn, or rotten: what stands behind it stands there all the same.
+      if (mayBeTorn && crc32c(bytes.subarray(at + CRC_FROM, at + sizeInBytes)) !== header.crc) {
+        at += sizeInBytes
+        continue
+      }
       const start = position + at
       const end = start + sizeInBytes
       const sequence = sequenceOf(bytes, at)

@@ -62,6 +62,8 @@ export class SimNode {
   wallOffsetMs = 0
   /** A disk fault was injected: the process is expected to give up, and this is told. */
   private onGivenUp: (() => void) | null = null
+  /** What its consensus stored was damaged on purpose: it may be set aside. */
+  private isRaftDamaged = false
   /** A clean stop is under way or done. */
   isStopping = false
 
@@ -116,6 +118,11 @@ export class SimNode {
       disk.faults.failAccess = null
       return this.incarnation === incarnation
     }
+  }
+
+  get hasPendingFailure(): boolean {
+    const { failSync, failAccess } = this.disk.faults
+    return failSync !== null || failAccess !== null
   }
 
   /** An injected failure that has not come yet does not come. */
@@ -203,8 +210,11 @@ export class SimNode {
           compression: world.compression,
           recordCodec,
           openStore: (_directory, _options, done) => {
-            // A second opening within one process follows a quarantine, and no fault here damages a Raft log.
-            if (opened++ > 0) throw new Error('an undamaged Raft log was moved aside')
+            // A second opening within one process follows a quarantine.
+            if (opened++ > 0) {
+              if (!this.isRaftDamaged) throw new Error('an undamaged Raft log was moved aside')
+              this.store.wipe()
+            }
             process.schedule(0, () => done(null, this.store))
           },
           openPeers: (handler) => world.peers.transport(this.id, hostOf(this.id), process, handler),
@@ -250,6 +260,30 @@ export class SimNode {
     this.store.powerCut(random)
     this.node = null
     this.onPowerCut?.()
+  }
+
+  /** A new disk, empty: whoever starts here knows nothing. The machine is down. */
+  wipe(): void {
+    this.disk.wipe()
+    this.store.wipe()
+    this.isRaftDamaged = true
+    this.onPowerCut?.()
+  }
+
+  /** Of the consensus: a value of its store, or a vote slot. The machine is down. Says what. */
+  rotRaft(random: SeededRandom): string {
+    this.isRaftDamaged = true
+    if (randomBelow(random, 3) === 0) {
+      const count = 1 + randomBelow(random, 3)
+      this.store.loseSuffix(count)
+      return `the last ${count} batches of the store are lost`
+    }
+    const slot = `raft/vote-${randomBelow(random, 2)}`
+    const size = this.disk.durableSize(slot)
+    if (randomBelow(random, 3) > 0 || size <= 0)
+      return `a bit flips in the store at ${this.store.rot(random)}`
+    this.disk.flipBit(slot, randomBelow(random, size), randomBelow(random, 8))
+    return `a bit flips in ${slot}`
   }
 
   /** The term of the Raft entry that this machine durably holds at `index`; undefined: none. */

@@ -86,7 +86,16 @@ const CRASHES = {
   cleanRestart: 2,
 } as const
 
-const DISKS = { slowDisk: 3, failedSync: 2, failedWrite: 2, failedRead: 1, fullDisk: 3, bitFlip: 4 } as const
+const DISKS = {
+  slowDisk: 3,
+  failedSync: 2,
+  failedWrite: 2,
+  failedRead: 1,
+  fullDisk: 3,
+  bitFlip: 4,
+  raftRot: 2,
+  wipe: 2,
+} as const
 
 const STANDARD: Profile = {
   ...USUAL,

@@ -111,8 +111,19 @@ export class SimStore implements OrderedStore {
     }
   }
 
+  /** Of a value chosen by chance; its key as text, or null where nothing is stored. */
+  rot(random: Random): string | null {
+    const keys = [...this.base.keys()].sort()
+    const key = keys[randomBelow(random, keys.length)]
+    const size = key === undefined ? 0 : this.base.get(key)!.length
+    if (key === undefined || size === 0) return null
+    this.flipBit(fromText(key), randomBelow(random, size), randomBelow(random, 8))
+    return Buffer.from(key, 'latin1').toString('hex')
+  }
+
   wipe(): void {
     this.generation++
+    this.lastDoneMs = 0
     this.base = new Map()
     this.view = new Map()
     this.batches = []

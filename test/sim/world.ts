@@ -2,9 +2,10 @@ import type { PeerMessage } from '../../src/broker/peer-message.js'
 import { randomBelow, randomBetween, SeededRandom } from '../../src/lib/prng.js'
 import type { MetadataImage, PartitionImage } from '../../src/metadata/image.js'
 import type { Compression } from '../../src/ports/compression.js'
+import type { Entry } from '../../src/raft/types.js'
 import { SimWorldClock } from './clock.js'
 import { FAULTS, type Fault, FaultSchedule } from './faults.js'
-import { describeNode, isQuiet, isWhole, replicaHolders } from './health.js'
+import { describeNode, isQuiet, isQuorumWhole, isWhole, replicaHolders } from './health.js'
 import type { SimEvent } from './heap.js'
 import { HistoryRecorder } from './history.js'
 import { type Observed, Violation } from './invariants/invariant.js'
@@ -76,6 +77,8 @@ const BROKER_PROPERTIES: Readonly<Record<string, string>> = {
   'offsets.topic.num.partitions': '1',
   'log.segment.bytes': '16384',
   'replica.high.watermark.checkpoint.interval.ms': '1000',
+  // A node that lost its disk, or its Raft log, has a vote again by itself.
+  'controller.quorum.auto.join.enable': 'true',
 }
 
 /** One life of a cluster: start, load under faults, heal, and the reckoning. The same seed gives the same life. */
@@ -105,6 +108,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     tornTails: 0,
     snapshotInstalls: 0,
     quarantines: 0,
+    voterChanges: 0,
   }
   private readonly hash = new TraceHash()
   private readonly lines: TraceLog
@@ -123,6 +127,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private readonly highestAcknowledged = new Map<number, number>()
   private readonly lastEvents = new Map<string, string[]>()
   private readonly seenImages = new WeakSet<PartitionImage>()
+  private readonly seenConfigurations = new Set<number>()
   private healedAtMs = 0
   /** From here on every request to these nodes must be answered. */
   private answersDue: { sinceMs: number; nodes: readonly SimNode[] } | null = null
@@ -203,10 +208,16 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     if (this.hasFaults) this.faults.start()
     this.clock.runFor(this.options.seconds * 1000)
     this.workload.keepMembers()
-    if (this.hasFaults && this.nodes.length >= 3)
-      this.serveWithout(this.nodes[randomBelow(this.random, this.nodes.length)]!)
+    if (this.hasFaults && this.nodes.length >= 3) this.serveWithout(this.oneToLose())
     this.faults.stop(null)
     this.serveWithAll()
+  }
+
+  /** Anybody, unless somebody is without a vote or fetches a lost log anew: the others cannot spare another. */
+  private oneToLose(): SimNode {
+    const weak = this.nodes.filter((node) => this.faults.budget.isDamaged(node))
+    const from = weak.length > 0 ? weak : this.nodes
+    return from[randomBelow(this.random, from.length)]!
   }
 
   /** Liveness: a random majority must serve, whatever became of the rest. */
@@ -222,7 +233,12 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.note('liveness: every node is healed')
     this.within(() => {
       const { healedAtMs } = this
-      return this.servesSince(healedAtMs) && this.isWhole() && this.workload.hasGroupPolledSince(healedAtMs)
+      return (
+        this.servesSince(healedAtMs) &&
+        this.isWhole() &&
+        isQuorumWhole(this.nodes) &&
+        this.workload.hasGroupPolledSince(healedAtMs)
+      )
     }, this.nodes)
     this.answersAreDueFrom(this.nodes)
     this.workload.stopSending()
@@ -291,6 +307,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
         const { offset, chunk, totalBytes } = message.message
         if (offset + chunk.length >= totalBytes) this.counts.snapshotInstalls!++
       }
+      if (message.type === 'raft' && message.message.type === 'append')
+        this.countVoterChanges(message.message.entries)
       this.invariants.onDelivered(from, to, message)
       this.faults.onPeerMessage(from, message)
     }
@@ -307,6 +325,15 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       }
       node.disk.onMoved = (from, to) => index.onMoved(from, to)
       node.onPowerCut = () => index.rescan()
+    }
+  }
+
+  private countVoterChanges(entries: readonly Entry[]): void {
+    for (const { type, index } of entries) {
+      // The first one founded the cluster.
+      if (type !== 'configuration' || index === 1 || this.seenConfigurations.has(index)) continue
+      this.seenConfigurations.add(index)
+      this.counts.voterChanges!++
     }
   }
 

@@ -24,7 +24,7 @@ export interface Observed {
   readonly clock: { readonly nowMs: number }
   readonly nodes: readonly SimNode[]
   readonly minInsyncReplicas: number
-  /** Nodes of which some log was damaged on purpose, at any time: what they held is lost to ISR and ELR. */
+  /** Nodes of which some log was damaged on purpose and may not be repaired yet: what they promised may be gone. */
   readonly damagedNodes: ReadonlySet<number>
 }
 
@@ -120,6 +120,12 @@ export function agreed(copies: ReadonlyMap<number, string>): { identity: string 
     if (count > best.count) best = { identity, count }
   }
   return best
+}
+
+/** How many machines agree; one that was damaged on purpose and holds nothing had it when it promised. */
+export function promisedCopies(world: Observed, copies: ReadonlyMap<number, string>): number {
+  const lost = [...world.damagedNodes].filter((id) => !copies.has(id)).length
+  return agreed(copies).count + lost
 }
 
 export function describeCopies(copies: ReadonlyMap<number, string>): string {

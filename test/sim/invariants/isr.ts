@@ -73,6 +73,8 @@ export class MembersHoldCommitted extends Invariant {
   private judge(world: Watched, node: SimNode, key: string, name: string, logEndOffset: number): void {
     const image = world.facts.newest.get(key)
     if (image === undefined || (!image.isr.includes(node.id) && !image.elr.includes(node.id))) return
+    // Until the controller has heard of the damage, it stands in the sets.
+    if (world.damagedNodes.has(node.id)) return
     const highest = world.facts.highWatermark(key)
     if (highest === 0) return
     this.checks++

@@ -5,6 +5,7 @@ import {
   describeCopies,
   durableCopies,
   Invariant,
+  promisedCopies,
   type ReplicaState,
   type Watched,
 } from './invariant.js'
@@ -38,6 +39,8 @@ export class LeaderHoldsAcknowledged extends Invariant {
       this.checks++
       const held = disk.heldAt(now.name, offset)
       if (held === identity || offset < now.partition.log.logStartOffset) continue
+      // Rot that nobody has read yet: it is never served.
+      if (held === undefined && offset < now.logEndOffset && world.damagedNodes.has(node.id)) continue
       this.fail(
         `node ${node.id} leads ${now.name} in epoch ${now.leaderEpoch} and holds ${held ?? 'nothing'} at ${offset}, where ${identity} was acknowledged`,
       )
@@ -58,6 +61,7 @@ export class ReplicasAreIdentical extends Invariant {
     >()
     for (const node of world.nodes) {
       if (!node.isUp || node.node === null || node.node.state === 'stopped') continue
+      if (world.damagedNodes.has(node.id)) continue
       for (const partition of node.node.services.partitions.all()) {
         if (partition.role.type === 'none') continue
         const key = `${partition.topicId}:${partition.partitionId}`
@@ -130,12 +134,12 @@ export class HighWatermarkIsSafe extends Invariant {
     const last = highWatermark - 1
     const copies = durableCopies(world, name, last)
     const minIsr = Math.min(world.minInsyncReplicas, world.facts.newest.get(now.key)?.replicas.length ?? 1)
-    if (agreed(copies).count < minIsr)
+    if (promisedCopies(world, copies) < minIsr)
       this.fail(`${where} covers what is durable as ${describeCopies(copies)}`)
     if (now.isr.isr.length < minIsr) this.fail(`${where} advanced with the ISR ${now.isr.isr.join('/')}`)
     const own = world.diskOf(node.id).heldAt(name, last)
     for (const member of maximalIsr(now.isr)) {
-      if (copies.get(member) === own) continue
+      if (copies.get(member) === own || world.damagedNodes.has(member)) continue
       this.fail(`${where} passes member ${member}, with ${describeCopies(copies)} durable`)
     }
   }
@@ -171,7 +175,7 @@ export class AcknowledgedIsDurable extends Invariant {
   override onAcknowledged(world: Watched, partition: string, offset: number, value: string): void {
     this.checks++
     const copies = durableCopies(world, partition, offset)
-    if (agreed(copies).count < world.minInsyncReplicas)
+    if (promisedCopies(world, copies) < world.minInsyncReplicas)
       this.fail(
         `${value} was acknowledged at ${partition}:${offset}, which is durable as ${describeCopies(copies)}`,
       )
