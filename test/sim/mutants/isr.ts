@@ -111,8 +111,8 @@ export const ISR_BUGS: readonly PlantedBug[] = [
     name: 'leaves-a-restarted-leader-its-epoch',
     rule: '903: a new incarnation bumps the epoch of what it led',
     file: 'src/metadata/controller/brokers.js',
-    find: 'if (former !== undefined)\n        retireIncarnation(state, former);',
-    replace: ';',
+    find: '|| !fenceBroker(state, id))',
+    replace: ')',
   },
   {
     name: 'unfences-before-the-broker-has-caught-up',

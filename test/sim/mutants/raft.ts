@@ -151,6 +151,17 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     file: 'src/broker/quorum/cluster-member.js',
     find: 'if (state.appliedIndex < node.firstIndexOfTerm)\n            return;\n        controller.activate(',
     replace: 'controller.activate(',
+    also: [
+      {
+        file: 'src/broker/quorum/cluster-member.js',
+        find: `            this.controller.deactivate();
+        this.announceLeader();`,
+        replace: `            this.controller.deactivate();
+        this.activateWhereDue();
+        this.announceLeader();`,
+      },
+    ],
+    profile: 'partitions',
   },
   {
     name: 'replies-before-the-change-is-committed',
@@ -167,6 +178,7 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
             done(failed('notController', 'the controller lost its leadership before the change was committed'));`,
     replace: `        for (const { done, reply } of waiting) {
             done(reply);`,
+    profile: 'partitions',
   },
   {
     name: 'snapshots-leave-features-out',

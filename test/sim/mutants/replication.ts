@@ -135,7 +135,7 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
   {
     name: 'keeps-the-mark-of-a-clean-stop',
     rule: 'KAFKA-15375: the clean-shutdown mark stands for a full load and flush',
-    file: 'src/log/log-manager.js',
+    file: 'src/log/clean-shutdown.js',
     find: 'disk.unlink(CLEAN_SHUTDOWN);',
     replace: ';',
     profile: 'crashes',
