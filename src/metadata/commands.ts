@@ -115,6 +115,8 @@ export interface AlterPartitions {
   type: 'alterPartitions'
   brokerId: NodeId
   brokerEpoch: BrokerEpoch
+  /** The metadata that this broker had applied when it decided; absent: as its last heartbeat said. */
+  appliedIndex?: LogIndex
   partitions: AlterPartition[]
 }
 

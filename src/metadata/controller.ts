@@ -64,9 +64,7 @@ export class Controller {
    */
   activate(committed: MutableImage, lastIndex: LogIndex, nowMs: number): MetadataRecord[] {
     const { state } = this
-    state.image = committed.clone()
-    state.takeBatch()
-    state.sweeps.clear()
+    state.begin(committed.clone())
     state.sessions.reset(state.image.brokers.keys(), lastIndex, nowMs)
     this.active = true
     this.scheduleBalance(nowMs)
@@ -78,10 +76,8 @@ export class Controller {
   /** Leadership was lost: the speculation is dropped. */
   deactivate(): void {
     this.active = false
-    this.state.image = new MutableImage()
-    this.state.takeBatch()
+    this.state.begin(new MutableImage())
     this.state.sessions.reset([], 0, 0)
-    this.state.sweeps.clear()
   }
 
   /** context is for authorisation, which is to come. */

@@ -3,19 +3,25 @@ import { randomBelow } from '../lib/prng.js'
 import type { Random } from '../ports/random.js'
 import type { BrokerImage, MetadataImage } from './image.js'
 
+/** By broker: how many replicas it has, and of how many partitions it is the preferred leader. */
+export interface ReplicaCounts {
+  readonly replicaCounts: ReadonlyMap<NodeId, number>
+  readonly preferredCounts: ReadonlyMap<NodeId, number>
+}
+
 /** Where new partitions go: by load, over racks, and over brokers that are up before those that are not. */
 export class Placement {
-  private readonly replicaCounts = new Map<NodeId, number>()
-  private readonly preferredCounts = new Map<NodeId, number>()
+  private readonly replicaCounts: Map<NodeId, number>
+  private readonly preferredCounts: Map<NodeId, number>
   private readonly brokers: readonly BrokerImage[]
   private readonly random: Random
 
-  constructor(image: MetadataImage, random: Random) {
+  /** counts: of the present partitions. */
+  constructor(image: MetadataImage, counts: ReplicaCounts, random: Random) {
     this.brokers = [...image.brokers.values()]
     this.random = random
-    for (const topic of image.topicsById.values()) {
-      for (const partition of topic.partitions) this.count(partition.replicas)
-    }
+    this.replicaCounts = new Map(counts.replicaCounts)
+    this.preferredCounts = new Map(counts.preferredCounts)
   }
 
   /** Replicas of one new partition, the preferred leader first. factor: at most the number of registered brokers. */

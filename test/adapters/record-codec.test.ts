@@ -118,6 +118,7 @@ const commands: Examples<ControllerCommand> = {
     type: 'alterPartitions',
     brokerId: 1,
     brokerEpoch: 4,
+    appliedIndex: 9,
     partitions: [
       {
         topicId: ID,

@@ -182,6 +182,7 @@ export class Cluster {
       type: 'alterPartitions',
       brokerId: leader,
       brokerEpoch: this.epoch(leader),
+      appliedIndex: this.index,
       partitions: [
         {
           topicId: id,

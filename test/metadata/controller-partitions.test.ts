@@ -360,22 +360,73 @@ describe('min.insync.replicas', () => {
     expect([minimumOf('1'), minimumOf('2')]).toEqual([2, 2])
   })
 
-  it('a higher minimum fences ISR changes that were decided under the old one', () => {
+  it('a higher minimum refuses ISR changes that were decided under the old one', () => {
     const cluster = threeReplicas({ 'min.insync.replicas': '1' })
-    const { partitionEpoch } = cluster.partition('t')
-    cluster.setConfig('broker', '', 'min.insync.replicas', '3')
+    const before = cluster.index
+    const { leaderEpoch, partitionEpoch } = cluster.partition('t')
+    cluster.setConfig('topic', 't', 'min.insync.replicas', '2')
     expect(cluster.last).toHaveLength(1)
-    cluster.setConfig('topic', 't', 'min.insync.replicas')
-    expect(cluster.partition('t').partitionEpoch).toBe(partitionEpoch + 1)
-    expect(cluster.alter(1, 't', [1], { partitionEpoch }).errorCode).toBe(ErrorCode.INVALID_UPDATE_VERSION)
+    const shrink = (appliedIndex: number) =>
+      cluster.decide({
+        type: 'alterPartitions',
+        brokerId: 1,
+        brokerEpoch: cluster.epoch(1),
+        appliedIndex,
+        partitions: [
+          {
+            topicId: cluster.committed.topicsByName.get('t')!.id,
+            partitionId: 0,
+            leaderEpoch,
+            partitionEpoch,
+            leaderRecovering: false,
+            newIsr: [{ brokerId: 1, brokerEpoch: cluster.epoch(1) }],
+          },
+        ],
+      })
+    // Under the old minimum it would advance without 2 and 3, which are eligible under the new one.
+    expect(shrink(before).errorCode).toBe(ErrorCode.REQUEST_TIMED_OUT)
+    expect(cluster.state('t')).toBe('leader 1, isr 1 2 3, elr -')
+    expect(shrink(cluster.index).errorCode).toBe(0)
+    expect(cluster.state('t')).toBe('leader 1, isr 1, elr 2 3')
+  })
+
+  it('after a change of the controller, too', () => {
+    const cluster = threeReplicas({ 'min.insync.replicas': '1' })
+    const before = cluster.index
+    cluster.setConfig('topic', 't', 'min.insync.replicas', '2')
+    cluster.failOver()
+    const shrink = {
+      type: 'alterPartitions' as const,
+      brokerId: 1,
+      brokerEpoch: cluster.epoch(1),
+      partitions: [],
+    }
+    expect(cluster.decide(shrink).errorCode).toBe(ErrorCode.REQUEST_TIMED_OUT)
+    expect(cluster.decide({ ...shrink, appliedIndex: before }).errorCode).toBe(ErrorCode.REQUEST_TIMED_OUT)
+    cluster.heartbeat(1)
+    expect(cluster.decide(shrink).errorCode).toBe(0)
+  })
+
+  it('of all brokers cannot be removed (KIP-966): what a leader counts by must not depend on its file', () => {
+    const cluster = threeReplicas()
+    expect(cluster.committed.brokerConfig('').get('min.insync.replicas')).toBe('2')
+    const result = cluster.setConfig('broker', '', 'min.insync.replicas')
+    expect(result.errorCode).toBe(ErrorCode.INVALID_CONFIG)
+    expect(cluster.last).toEqual([])
+    const replaced = cluster.decide({
+      type: 'alterConfigs',
+      validateOnly: false,
+      replaceAll: true,
+      resources: [{ resourceType: 'broker', resourceName: '', operations: [] }],
+    })
+    expect(replaced.resources[0]!.errorCode).toBe(ErrorCode.INVALID_CONFIG)
+    expect(cluster.setConfig('broker', '', 'min.insync.replicas', '1').errorCode).toBe(0)
   })
 
   it('the third broker to register raises the default for all', () => {
     const cluster = Cluster.of(2)
     cluster.createOn('t', [1, 2])
-    const { partitionEpoch } = cluster.partition('t')
     cluster.register(3)
-    expect(cluster.partition('t').partitionEpoch).toBe(partitionEpoch + 1)
     cluster.kill(2)
     expect(cluster.state('t')).toBe('leader 1, isr 1, elr 2')
   })

@@ -41,6 +41,7 @@ export class IsrUpdates {
         type: 'alterPartitions',
         brokerId: config.nodeId,
         brokerEpoch: this.services.brokerEpoch(),
+        appliedIndex: this.services.metadata.appliedIndex,
         partitions: batch.map((queued) => this.describe(queued)),
       },
       { principal: `Broker:${config.nodeId}`, clientId: '', clientAddress: '', listener: '' },

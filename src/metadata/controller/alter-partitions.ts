@@ -10,6 +10,11 @@ export function alterPartitions(state: ControllerState, command: AlterPartitions
   if (broker?.epoch !== command.brokerEpoch) {
     return { type: 'alterPartitions', errorCode: ErrorCode.STALE_BROKER_EPOCH, partitions: [] }
   }
+  if (command.appliedIndex !== undefined) state.sessions.applied(command.brokerId, command.appliedIndex)
+  // It has not applied the present minimum ISR yet: it asks again, and has by then.
+  if (!state.sessions.knowsMinIsr(command.brokerId)) {
+    return { type: 'alterPartitions', errorCode: ErrorCode.REQUEST_TIMED_OUT, partitions: [] }
+  }
   const partitions = command.partitions.map((asked) => alterPartition(state, command.brokerId, asked))
   return { type: 'alterPartitions', errorCode: ErrorCode.NONE, partitions }
 }

@@ -17,6 +17,7 @@ export class Sessions {
   private readonly sessions = new Map<NodeId, Session>()
   private lastTickMs = 0
   private lastIndex: LogIndex = 0
+  private minIsrIndex: LogIndex = 0
   /** Filled in by `proposed`. */
   private readonly awaitingIndex: ((index: LogIndex) => void)[] = []
 
@@ -26,6 +27,7 @@ export class Sessions {
     this.awaitingIndex.length = 0
     this.lastTickMs = nowMs
     this.lastIndex = lastIndex
+    this.minIsrIndex = lastIndex
     for (const id of brokers) {
       this.sessions.set(id, {
         lastContactMs: nowMs,
@@ -58,6 +60,25 @@ export class Sessions {
     })
   }
 
+  /** A minimum ISR changes in the batch that is being decided. */
+  minIsrChanged(): void {
+    this.minIsrIndex = Number.POSITIVE_INFINITY
+    this.awaitingIndex.push((index) => {
+      this.minIsrIndex = index
+    })
+  }
+
+  /** What this leader decided by the same minimum ISR as this controller, it decided after it had applied so much. */
+  knowsMinIsr(id: NodeId): boolean {
+    return this.of(id).appliedIndex >= this.minIsrIndex
+  }
+
+  /** A broker's own word, with a heartbeat or with anything else. */
+  applied(id: NodeId, appliedIndex: LogIndex): void {
+    const session = this.of(id)
+    session.appliedIndex = Math.max(session.appliedIndex, appliedIndex)
+  }
+
   unregistered(id: NodeId): void {
     this.sessions.delete(id)
   }
@@ -65,7 +86,7 @@ export class Sessions {
   heard(id: NodeId, appliedIndex: LogIndex, nowMs: number): void {
     const session = this.of(id)
     session.lastContactMs = nowMs
-    session.appliedIndex = Math.max(session.appliedIndex, appliedIndex)
+    this.applied(id, appliedIndex)
   }
 
   /** The process is dead for certain. */

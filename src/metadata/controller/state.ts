@@ -11,6 +11,7 @@ import { changePartition, type PartitionGoal, type PartitionRules } from './part
 import { isMoving, type MoveRules, planCompletion, type ReplicaPlan, withPlan } from './reassignment.js'
 import { Sessions } from './sessions.js'
 import { Sweeps } from './sweeps.js'
+import { TopicIndex } from './topic-index.js'
 
 export interface ControllerOptions {
   /** Of this node. */
@@ -30,7 +31,7 @@ export interface ControllerOptions {
 }
 
 /** Decided, encoded and replayed within a few milliseconds. */
-export const DEFAULT_MAX_BATCH_RECORDS = 1_000
+export const DEFAULT_MAX_BATCH_RECORDS = 500
 
 /**
  * What the parts of the controller share: the speculative image, and the batch that is being decided. `emit` is the
@@ -40,6 +41,7 @@ export class ControllerState {
   image = new MutableImage()
   readonly configs: ConfigView
   readonly sessions = new Sessions()
+  readonly topicIndex = new TopicIndex()
   readonly sweeps: Sweeps
   readonly random: Random
   readonly logger: Logger
@@ -61,7 +63,16 @@ export class ControllerState {
     return this.options.supportedFeatures ?? SUPPORTED_FEATURES
   }
 
+  /** From here on it speculates on what has committed. */
+  begin(committed: MutableImage): void {
+    this.image = committed
+    this.batch = []
+    this.sweeps.clear()
+    this.topicIndex.reset(committed)
+  }
+
   emit(record: MetadataRecord): void {
+    this.topicIndex.observe(record, this.image)
     this.image.apply(record)
     this.batch.push(record)
   }

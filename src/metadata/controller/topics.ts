@@ -28,7 +28,7 @@ export class PlacementBudget {
   constructor(private readonly state: ControllerState) {}
 
   place(replicationFactor: number): NodeId[] {
-    this.placement ??= new Placement(this.state.image, this.state.random)
+    this.placement ??= new Placement(this.state.image, this.state.topicIndex, this.state.random)
     return this.placement.place(replicationFactor)
   }
 
@@ -42,8 +42,6 @@ export class PlacementBudget {
 
 export function createTopics(state: ControllerState, command: CreateTopics): ControllerReply {
   const budget = new PlacementBudget(state)
-  const collisions = new Map<string, string>()
-  for (const name of state.image.topicsByName.keys()) collisions.set(collisionKey(name), name)
   const named = new Map<string, number>()
   for (const { name } of command.topics) named.set(name, (named.get(name) ?? 0) + 1)
   const topics = command.topics.map((topic): CreateTopicResult => {
@@ -51,7 +49,7 @@ export function createTopics(state: ControllerState, command: CreateTopics): Con
       if (named.get(topic.name)! > 1) {
         throw new CommandError(ErrorCode.INVALID_REQUEST, `topic ${topic.name} is named more than once`)
       }
-      return createTopic(state, topic, collisions, budget, command.validateOnly)
+      return createTopic(state, topic, budget, command.validateOnly)
     } catch (error) {
       if (!(error instanceof CommandError)) throw error
       return {
@@ -70,11 +68,10 @@ export function createTopics(state: ControllerState, command: CreateTopics): Con
 function createTopic(
   state: ControllerState,
   topic: NewTopic,
-  collisions: Map<string, string>,
   budget: PlacementBudget,
   validateOnly: boolean,
 ): CreateTopicResult {
-  validateName(state, topic.name, collisions)
+  validateName(state, topic.name)
   validateConfigs(topic)
   const assignments =
     topic.assignments.length > 0 ? manualAssignments(state, topic) : placed(state, topic, budget)
@@ -89,7 +86,6 @@ function createTopic(
     assignments.forEach((replicas, partitionId) => {
       emitPartition(state, topicId, partitionId, replicas)
     })
-    collisions.set(collisionKey(topic.name), topic.name)
   }
   return {
     name: topic.name,
@@ -101,13 +97,13 @@ function createTopic(
   }
 }
 
-function validateName(state: ControllerState, name: string, collisions: ReadonlyMap<string, string>): void {
+function validateName(state: ControllerState, name: string): void {
   const invalid = invalidTopicName(name)
   if (invalid !== undefined) throw new CommandError(ErrorCode.INVALID_TOPIC_EXCEPTION, invalid)
   if (state.image.topicsByName.has(name)) {
     throw new CommandError(ErrorCode.TOPIC_ALREADY_EXISTS, `topic ${name} already exists`)
   }
-  const collision = collisions.get(collisionKey(name))
+  const collision = state.topicIndex.collisions.get(collisionKey(name))
   if (collision === undefined) return
   const message = `topic ${name} collides with ${collision}: '.' and '_' count as the same character`
   throw new CommandError(ErrorCode.INVALID_TOPIC_EXCEPTION, message)
