@@ -1,7 +1,8 @@
 import type { Uuid } from '../lib/ids.js'
 import type { Disk } from '../ports/disk.js'
 import type { Logger } from '../ports/logger.js'
-import { asideDirectory } from './file-names.js'
+import { readWhole, writeWhole } from './checkpoint-files.js'
+import { asideDirectory, QUARANTINE_PENDING } from './file-names.js'
 import type { QuarantinedLog } from './log-manager-options.js'
 
 /** Directories of logs that were moved aside: damaged ones, to be kept, and deleted ones, to go soon. */
@@ -18,7 +19,10 @@ export class AsideLogs {
     return this.quarantined.some((one) => one.topicId === topicId && one.partition === partition)
   }
 
-  /** Renames the log's directory, durably. @throws DiskError */
+  /**
+   * Marks the log's directory and renames it, durably. The mark lasts until the replica has left the ISR and the ELR:
+   * a node that restarts before that must not come back with an empty log and its old place. @throws DiskError
+   */
   quarantine(
     directory: string,
     topic: string,
@@ -27,6 +31,7 @@ export class AsideLogs {
     reason: string,
   ): QuarantinedLog {
     const aside = this.freeName(directory, 'quarantined')
+    this.mark(directory, { topic, topicId, partition, reason })
     this.disk.rename(directory, aside)
     this.disk.syncNow([{ directory: '' }])
     const quarantined = { topic, topicId, partition, reason, directory: aside }
@@ -38,6 +43,35 @@ export class AsideLogs {
     return quarantined
   }
 
+  /** The mark of a directory; null: it has none. */
+  markOf(directory: string): Mark | null {
+    const path = `${directory}/${QUARANTINE_PENDING}`
+    return this.disk.exists(path) ? decodeMark(readWhole(this.disk, path)) : null
+  }
+
+  /** An earlier run set this log aside, and nobody may have heard of it. @throws DiskError */
+  restore(directory: string): void {
+    const mark = this.markOf(directory)
+    if (mark !== null) this.quarantined.push({ ...mark, directory })
+  }
+
+  /** The replica is in no set any more: it may begin anew, also after the next start. @throws DiskError */
+  settle(directory: string): void {
+    const path = `${directory}/${QUARANTINE_PENDING}`
+    if (!this.disk.exists(path)) return
+    this.disk.unlink(path)
+    this.disk.syncNow([{ directory }])
+  }
+
+  private mark(directory: string, mark: Mark): void {
+    const file = writeWhole(this.disk, `${directory}/${QUARANTINE_PENDING}`, encodeMark(mark))
+    try {
+      this.disk.syncNow([file, { directory }])
+    } finally {
+      file.close()
+    }
+  }
+
   /** A name that nothing has yet. */
   freeName(directory: string, why: 'delete' | 'quarantined'): string {
     for (;;) {
@@ -45,4 +79,20 @@ export class AsideLogs {
       if (!this.disk.exists(name)) return name
     }
   }
+}
+
+type Mark = Omit<QuarantinedLog, 'directory'>
+
+function encodeMark({ topic, topicId, partition, reason }: Mark): Uint8Array {
+  return Buffer.from(
+    ['0', topic, String(partition), topicId ?? '', reason.replaceAll('\n', ' '), ''].join('\n'),
+  )
+}
+
+/** A mark that cannot be read is none: it was cut short before the log had been renamed, or it rotted. */
+function decodeMark(bytes: Uint8Array): Mark | null {
+  const [version, topic, partition, topicId, reason, end] = Buffer.from(bytes).toString('utf8').split('\n')
+  if (version !== '0' || !topic || !/^\d+$/.test(partition ?? '') || reason === undefined || end !== '')
+    return null
+  return { topic, topicId: topicId || undefined, partition: Number(partition), reason }
 }

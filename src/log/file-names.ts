@@ -6,6 +6,8 @@ export type SegmentSuffix = '.log' | '.index' | '.timeindex' | '.snapshot'
 
 export const DELETED_SUFFIX = '.deleted'
 export const EPOCH_CHECKPOINT = 'leader-epoch-checkpoint'
+/** In the directory of a damaged log: its replica may still be named in the ISR. */
+export const QUARANTINE_PENDING = 'quarantine-pending'
 export const PARTITION_METADATA = 'partition.metadata'
 /** Raft's log, wherever it lies: none of ours. */
 export const METADATA_TOPIC = '__cluster_metadata'

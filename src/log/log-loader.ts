@@ -17,6 +17,10 @@ const LOADS_IN_TURN = 100
 /** What the loader hands what it finds to. */
 export interface LoadTarget {
   add(log: PartitionLog): void
+  /** The directory of a log that an earlier run set aside. */
+  restore(directory: string): void
+  /** Why an earlier run was about to set this log aside; null: it was not. */
+  damageOf(directory: string): { topicId: Uuid | undefined; reason: string } | null
   /** True where a log of this id was found, whole or damaged. */
   isFound(topicId: Uuid, partition: number): boolean
   setAside(
@@ -108,9 +112,18 @@ export class LogLoader {
       disk.removeTree(name)
       return
     }
+    if (isAside(name, 'quarantined')) {
+      this.target.restore(name)
+      return
+    }
     const parsed = parsePartitionDirectory(name)
     if (parsed === null) return
     const { topic, partition } = parsed
+    const damage = this.target.damageOf(name)
+    if (damage !== null) {
+      this.target.setAside(name, topic, damage.topicId, partition, damage.reason)
+      return
+    }
     const topicId = readTopicId(this.context, name)
     if (topicId === null) {
       this.unidentified.push({ name, topic, partition })

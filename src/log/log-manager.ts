@@ -84,6 +84,8 @@ export class LogManager {
       isFound: (topicId, partition) =>
         this.get(topicId, partition) !== undefined || this.aside.isQuarantined(topicId, partition),
       setAside: (...damaged) => this.setAside(...damaged),
+      restore: (directory) => this.aside.restore(directory),
+      damageOf: (directory) => this.aside.markOf(directory),
     })
   }
 
@@ -94,6 +96,15 @@ export class LogManager {
 
   get quarantined(): readonly QuarantinedLog[] {
     return this.aside.quarantined
+  }
+
+  /** The damaged log that lies in this directory has left every ISR and ELR: its replica may begin anew. */
+  settleQuarantine(directory: string): void {
+    try {
+      this.aside.settle(directory)
+    } catch (error) {
+      this.flusher.fail(error as Error)
+    }
   }
 
   /** False while the disk is full up to its reserve: logs refuse appends, and new ones need not be tried. */

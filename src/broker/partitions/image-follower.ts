@@ -31,7 +31,9 @@ export class ImageFollower {
     private readonly leaderships: Leaderships,
     private readonly fetchers: ReplicaFetchers,
   ) {
-    this.quarantine = new Quarantine(services.config.nodeId)
+    this.quarantine = new Quarantine(services.config.nodeId, (directory) =>
+      services.logs.settleQuarantine(directory),
+    )
   }
 
   /** After the image was applied. */

@@ -14,7 +14,11 @@ interface Damaged extends QuarantinedLog {
 export class Quarantine {
   private readonly damaged: Damaged[] = []
 
-  constructor(private readonly nodeId: NodeId) {}
+  /** @param onEnded the log in this directory need not be remembered across a restart any more */
+  constructor(
+    private readonly nodeId: NodeId,
+    private readonly onEnded: (directory: string) => void,
+  ) {}
 
   /**
    * Until `notBeforeMs` the leader may still take the replica into the ISR on the word of its last fetches: so long it
@@ -53,7 +57,10 @@ export class Quarantine {
 
   private drop(isOver: (log: Damaged) => boolean): void {
     for (let index = this.damaged.length - 1; index >= 0; index--) {
-      if (isOver(this.damaged[index]!)) this.damaged.splice(index, 1)
+      const log = this.damaged[index]!
+      if (!isOver(log)) continue
+      this.damaged.splice(index, 1)
+      this.onEnded(log.directory)
     }
   }
 }

@@ -26,6 +26,7 @@ export type PartitionServices = Pick<
     | 'checkpointedHighWatermark'
     | 'namesake'
     | 'quarantined'
+    | 'settleQuarantine'
     | 'isOffline'
     | 'hasRoom'
   >

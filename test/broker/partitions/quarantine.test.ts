@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { SeededRandom } from '../../../src/lib/prng.js'
 import { batch, Cluster, TOPIC_ID } from './cluster.js'
 
 // The second one's CRC does not cover what is flipped: a base offset.
@@ -62,4 +63,41 @@ it('fetches a replica anew that was not in the ISR when it was found damaged', (
   cluster.run(9_000)
   expect(node.partitions.quarantined()).toEqual([])
   expect(node.status).toMatchObject({ role: 'follower', logEndOffset: 5 })
+})
+
+it('remembers across a power cut that a log was damaged, until the replica has left the ISR', () => {
+  const cluster = new Cluster()
+  cluster.createTopic(1)
+  cluster.run(50)
+  for (let round = 0; round < 5; round++) cluster.node(1).append(batch([`value-${round}`]))
+  cluster.run(600)
+  const node = cluster.node(3)
+  const { directory } = node.logs.get(TOPIC_ID, 0)!
+  const restart = (): void => {
+    node.kill()
+    node.disk.powerCut(new SeededRandom(1))
+    node.start()
+    cluster.run(100)
+    cluster.commit(cluster.registration(3))
+    cluster.run(200)
+  }
+  node.process.schedule(0, () => {
+    node.disk.flipBit(`${directory}/${'0'.repeat(20)}.log`, 70)
+    node.logs.get(TOPIC_ID, 0)!.scrub(0, 1 << 20)
+  })
+  expect(() => cluster.run(10)).toThrow('wrong CRC')
+  cluster.run(10)
+  expect(node.logs.quarantined).toHaveLength(1)
+  // Nobody has heard of it when the power goes: the controller has it in the ISR all the same.
+  restart()
+  expect(node.partitions.quarantined()).toEqual([{ topicId: TOPIC_ID, partitionId: 0 }])
+  expect(node.partitions.list()).toEqual([])
+  cluster.elect(1, [1, 2])
+  cluster.run(2_000)
+  expect(node.partitions.quarantined()).toEqual([])
+  expect(node.status).toMatchObject({ role: 'follower', logEndOffset: 5 })
+  // And what was fetched anew is no more damaged than any other log.
+  restart()
+  expect(node.partitions.quarantined()).toEqual([])
+  expect(node.logs.get(TOPIC_ID, 0)?.logEndOffset).toBe(5)
 })
