@@ -4,8 +4,11 @@ import { ErrorCode } from '../../wire/errors.js'
 const CODES = {
   notController: ErrorCode.NOT_CONTROLLER,
   timedOut: ErrorCode.REQUEST_TIMED_OUT,
-  /** Nothing was done, and clients wait before they try again; the code of KIP-599 for a controller that is asked too much. */
-  busy: ErrorCode.THROTTLING_QUOTA_EXCEEDED,
+  /**
+   * Nothing was done. Kafka's controller answers a full queue in the same way, and every client tries this again;
+   * THROTTLING_QUOTA_EXCEEDED is unknown to some.
+   */
+  busy: ErrorCode.REQUEST_TIMED_OUT,
 } as const
 
 /** All may be tried again; after `notController` the outcome of a command that was sent is unknown. */

@@ -94,7 +94,7 @@ describe('a quorum of three', () => {
     const types = [...fromClients, ...fromBrokers].map((result) => result.reply?.type)
     expect(types).toEqual([undefined, undefined, undefined, 'failed', undefined, 'failed'])
     expect(fromClients[3]!.reply).toMatchObject({
-      errorCode: ErrorCode.THROTTLING_QUOTA_EXCEEDED,
+      errorCode: ErrorCode.REQUEST_TIMED_OUT,
       errorMessage: expect.stringMatching(
         /^3 commands of \d+ bytes wait for the controller at node 1 already$/,
       ),
