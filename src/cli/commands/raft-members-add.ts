@@ -2,7 +2,7 @@ import { CLIENT_OPTIONS, type Command, type Invocation } from '../command.js'
 import { parseAddresses } from '../connect.js'
 import { failure } from '../errors.js'
 import { INSPECT_OPTION } from '../inspect-client.js'
-import { changeMembers, directoryOf, nodeIdOf, reachedNodes } from '../raft-members.js'
+import { changeMembers, directoryOf, membersOf, nodeIdOf, reachedNodes } from '../raft-members.js'
 
 export const command: Command = {
   name: 'raft members add',
@@ -15,7 +15,7 @@ export const command: Command = {
     directory: {
       type: 'string',
       placeholder: 'id',
-      help: 'Directory id of the node; without it, the node itself is asked.',
+      help: 'Directory id of the node; without it, the one that it runs from.',
     },
     address: {
       type: 'string',
@@ -36,8 +36,9 @@ async function run(invocation: Invocation): Promise<void> {
   const addressText = invocation.text('address')
   const address = addressText === undefined ? undefined : parseAddresses('address', addressText)[0]
   const reached = await reachedNodes(invocation)
-  const directoryId =
-    given ?? reached.find(({ status }) => status.quorum.nodeId === nodeId)?.status.quorum.directoryId
+  const self = reached.find(({ status }) => status.quorum.nodeId === nodeId)?.status.quorum
+  const learner = membersOf(reached).find((member) => member.nodeId === nodeId && member.role === 'learner')
+  const directoryId = given ?? self?.directoryId ?? learner?.directoryId
   if (directoryId === undefined) {
     throw failure(
       `Node ${nodeId} does not answer: start it, name its address with --inspect, or its --directory.`,
