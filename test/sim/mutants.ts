@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import type { Catch, Hunt } from './mutants/hunt.js'
 import { PLANTED_BUGS } from './mutants/index.js'
 import { type PlantedBug, patched, plant } from './mutants/plant.js'
+import { SCHEDULES } from './schedules/index.js'
 
 /**
  * npm run sim:mutants: does the simulation find what it is there to find? Each planted bug, in a copy of the build,
@@ -50,7 +51,12 @@ const startedMs = performance.now()
 const verdicts = await inParallel(bugs, async (bug): Promise<Verdict> => {
   const copy = `${copies}/${bug.name}`
   plant(bug, build, copy)
-  const caught = await hunt(copy, { ...huntOf(bug.profile ?? null, Number(values.seeds)), isBug: true })
+  const schedule = SCHEDULES.find(({ mutant }) => mutant === bug.name)?.name ?? null
+  const caught = await hunt(copy, {
+    ...huntOf(bug.profile ?? null, Number(values.seeds)),
+    isBug: true,
+    schedule,
+  })
   const verdict = { bug, caught }
   console.log(lineOf(verdict))
   return verdict
@@ -59,7 +65,13 @@ const passed = await control()
 process.exit(summarise() && passed ? 0 : 1)
 
 function huntOf(profile: string | null, count: number): Hunt {
-  return { seeds: Array.from({ length: count }, (_, i) => start + i), seconds, profile, isBug: false }
+  return {
+    seeds: Array.from({ length: count }, (_, i) => start + i),
+    seconds,
+    profile,
+    isBug: false,
+    schedule: null,
+  }
 }
 
 /** Every seed that caught something, under the same faults. */

@@ -47,7 +47,8 @@ function isContinued(now: RaftState, before: RaftState): boolean {
 }
 
 function fingerprint(entry: Entry): string {
-  return entry.type === 'data' ? `data ${crc32c(entry.payload)}` : entry.type
+  if (entry.type === 'data') return `data ${crc32c(entry.payload)}`
+  return entry.type === 'configuration' ? `configuration of ${entry.clusterId}` : entry.type
 }
 
 /** Raft §5.4: who leads holds everything that was ever committed. */

@@ -1,5 +1,7 @@
 import { loadCompression } from '../../../src/adapters/compression.js'
 import { profileByName, profileOfSeed } from '../profiles.js'
+import { SCHEDULES } from '../schedules/index.js'
+import { Stage } from '../schedules/stage.js'
 import { type RunResult, SimRun } from '../world.js'
 
 /** What a copy of the build is asked to do, as the one argument of its process. */
@@ -10,6 +12,8 @@ export interface Hunt {
   readonly profile: string | null
   /** A minute without faults first. */
   readonly isBug: boolean
+  /** Played where no seed showed the bug. */
+  readonly schedule: string | null
 }
 
 export interface Catch {
@@ -61,5 +65,13 @@ async function run(hunt: Hunt): Promise<Catch> {
     if (result.violation === null) continue
     return { broken: null, seeds: lived, violation: result.violation, by: result.violated, checks }
   }
-  return { ...none, broken: null, seeds: lived }
+  const missed = { ...none, broken: null, seeds: lived }
+  const schedule = SCHEDULES.find(({ name }) => name === hunt.schedule)
+  if (schedule === undefined) return missed
+  try {
+    schedule.play(new Stage(compression))
+    return missed
+  } catch (error) {
+    return { ...missed, violation: (error as Error).message, by: [`schedule ${schedule.name}`] }
+  }
 }

@@ -128,4 +128,12 @@ export const ISR_BUGS: readonly PlantedBug[] = [
     find: 'return Math.min(minInsyncReplicas, replicas);',
     replace: 'return 1;',
   },
+  {
+    name: 'lets-a-quarantined-replica-lead',
+    rule: '966: a replica whose log was quarantined leaves ISR and ELR',
+    file: 'src/metadata/controller/brokers.js',
+    find: 'dropQuarantined(state, command);',
+    replace: ';',
+    profile: 'disks',
+  },
 ]

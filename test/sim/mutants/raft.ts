@@ -195,4 +195,55 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     replace:
       'this.image = MutableImage.replay(records.slice(0, -1));\n        this.appliedIndex = snapshot.index;',
   },
+  {
+    name: 'waits-for-a-dead-leader',
+    rule: '996: a broken connection and a refused dial end the stickiness',
+    file: 'src/raft/follower.js',
+    find: "if (core.role.type !== 'follower' || core.leader !== peer)",
+    replace: 'if (true)',
+  },
+  {
+    name: 'leads-on-with-a-stalled-disk',
+    rule: '996: a leader whose disk stalls past the election time-out resigns',
+    file: 'src/raft/leader.js',
+    find: 'if (oldestMs !== undefined && nowMs >= oldestMs + core.timing.electionTimeoutMaxMs) {',
+    replace: 'if (false) {',
+    also: [
+      {
+        file: 'src/raft/leader.js',
+        find: 'deadlines.push(oldestMs + core.timing.electionTimeoutMaxMs);',
+        replace: ';',
+      },
+    ],
+  },
+  {
+    name: 'heartbeats-wait-for-the-disk',
+    rule: '996: heartbeats never wait for the disk',
+    file: 'src/raft/leader.js',
+    find: `    core.outbox.send(progress.voter.nodeId, {
+        type: 'heartbeat',`,
+    replace: `    core.outbox.sendDurable(progress.voter.nodeId, {
+        type: 'heartbeat',`,
+  },
+  {
+    name: 'dials-nobody-at-its-activation',
+    rule: 'Controller activation dials every unfenced broker',
+    file: 'src/broker/quorum/cluster-member.js',
+    find: 'this.environment.onActive(controller.unfencedBrokers());',
+    replace: ';',
+  },
+  {
+    name: 'founds-with-a-majority',
+    rule: 'First boot needs all configured voters',
+    file: 'src/raft/founding.js',
+    find: 'if (view.length !== this.voterIds.length)',
+    replace: 'if (view.length * 2 <= this.voterIds.length)',
+    also: [
+      {
+        file: 'src/raft/founding.js',
+        find: 'const agree = this.voterIds.every(',
+        replace: 'const agree = view.map((voter) => voter.nodeId).every(',
+      },
+    ],
+  },
 ]

@@ -119,7 +119,7 @@ export const SCHEDULES: readonly Schedule[] = [
       // It registers anew, and its leader hears nothing of its log.
       stage.cut(1, 2)
       stage.node(2).start(0)
-      stage.wait('unfenced follower', () => stage.isUnfenced(2, 1))
+      stage.wait('unfenced follower', () => stage.isFenced(2, 1) === false)
       stage.runFor(3_000)
       stage.expect('nobody joins who has not fetched', stage.image(3)!.isr.join() === '1')
       stage.finish()
@@ -191,6 +191,90 @@ export const SCHEDULES: readonly Schedule[] = [
       })
       stage.runFor(50)
       stage.finish()
+    },
+  },
+  {
+    name: 'dead-leader',
+    about: 'a leader whose dial is refused is replaced without waiting for its silence (KIP-996)',
+    mutant: 'waits-for-a-dead-leader',
+    play(stage) {
+      stage.begin([1, 2, 3], 3)
+      stage.node(3).crash()
+      const diedMs = stage.clock.nowMs
+      stage.wait('new controller', () => stage.controller() !== undefined)
+      const tookMs = stage.clock.nowMs - diedMs
+      stage.expect(`it took ${tookMs} ms`, tookMs < 700)
+      stage.finish()
+    },
+  },
+  {
+    name: 'stalled-disk',
+    about: 'a leader that cannot write holds the place of one that can (KIP-996)',
+    mutant: 'leads-on-with-a-stalled-disk',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      stage.node(1).slowDisk(20_000)
+      stage.configure(1)
+      stage.wait('other controller', () => (stage.controller() ?? 1) !== 1, 6_000)
+      stage.node(1).healDisk()
+      stage.runFor(20_000)
+      stage.finish()
+    },
+  },
+  {
+    name: 'slow-disk',
+    about: 'heartbeats wait behind a slow disk, and a healthy leader is deposed (KIP-996)',
+    mutant: 'heartbeats-wait-for-the-disk',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      const { term } = stage.node(1).quorum!.status()
+      stage.node(1).slowDisk(1_400)
+      for (let i = 0; i < 6; i++) {
+        stage.configure(1)
+        stage.runFor(4_000)
+      }
+      const now = stage.node(1).quorum!.status()
+      stage.expect(`term ${term} is over: ${now.term}`, now.term === term && now.role === 'leader')
+      stage.node(1).healDisk()
+      stage.finish()
+    },
+  },
+  {
+    name: 'death-before-activation',
+    about: 'a new controller never saw the stream of the broker that died with its predecessor',
+    mutant: 'dials-nobody-at-its-activation',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      stage.node(2).crash()
+      stage.node(1).crash()
+      stage.node(1).start(0)
+      stage.wait('new controller', () => stage.controller() !== undefined)
+      stage.wait('fencing of the dead', () => stage.isFenced(2, stage.controller() ?? 3) === true, 1_500)
+      stage.finish()
+    },
+  },
+  {
+    name: 'two-wiped-nodes',
+    about: 'two empty nodes of three found a cluster, and erase the third',
+    mutant: 'founds-with-a-majority',
+    play(stage) {
+      stage.begin([1, 2, 3], 3)
+      acknowledged(stage, 1, 'kept by one')
+      const { clusterId } = stage.node(3).quorum!.status()
+      for (const { id } of stage.nodes) stage.node(id).crash()
+      for (const id of [1, 2]) {
+        stage.wipe(id)
+        stage.node(id).start(0)
+      }
+      stage.runFor(10_000)
+      stage.node(3).start(0)
+      stage.runFor(10_000)
+      for (const { id, quorum } of stage.nodes) {
+        const known = quorum?.status().clusterId
+        stage.expect(`node ${id} belongs to ${known}`, known === undefined || known === clusterId)
+      }
+      const end = stage.partition(3)?.log.logEndOffset
+      stage.expect(`the third holds ${end} records`, end === undefined || end === 1)
     },
   },
 ]

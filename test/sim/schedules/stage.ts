@@ -6,6 +6,7 @@ import type { Compression } from '../../../src/ports/compression.js'
 import { ErrorCode, errorName } from '../../../src/wire/errors.js'
 import { CreateTopics } from '../../../src/wire/messages/create-topics.js'
 import { Fetch } from '../../../src/wire/messages/fetch.js'
+import { IncrementalAlterConfigs } from '../../../src/wire/messages/incremental-alter-configs.js'
 import { ListOffsets } from '../../../src/wire/messages/list-offsets.js'
 import { Produce } from '../../../src/wire/messages/produce.js'
 import { buildBatch, iterateBatches, readRecords } from '../../../src/wire/records.js'
@@ -133,9 +134,35 @@ export class Stage implements SimNodeWorld, Observed {
     return this.partition(id)?.leading !== undefined
   }
 
-  isUnfenced(id: number, as: number): boolean {
-    const broker = this.node(as).node?.services.metadata.image.brokers.get(id)
-    return broker?.fenced === false && this.node(id).isUp
+  /** As another node's metadata has it. */
+  isFenced(id: number, as: number): boolean | undefined {
+    return this.node(as).node?.services.metadata.image.brokers.get(id)?.fenced
+  }
+
+  /** The node that leads the quorum and acts, as a node that runs knows it. */
+  controller(): number | undefined {
+    for (const { id, quorum } of this.nodes) {
+      const status = quorum?.status()
+      if (status?.role === 'leader' && status.leader === id) return id
+    }
+    return undefined
+  }
+
+  /** Asks a node for a change of the metadata, and waits for nothing. */
+  configure(id: number): void {
+    const value = String(86_400_000 + Math.floor(this.clock.nowMs))
+    const configs = [{ name: 'retention.ms', configOperation: 0, value }]
+    const resources = [{ resourceType: 2, resourceName: TOPIC, configs }]
+    this.call(id, IncrementalAlterConfigs, 1, { resources, validateOnly: false }, () => {})
+  }
+
+  /** An empty machine in its place. It must be down. */
+  wipe(id: number): void {
+    const node = this.node(id)
+    node.disk.wipe()
+    node.store.wipe()
+    node.onPowerCut?.()
+    this.damagedNodes.add(id)
   }
 
   /** Sends one record and waits for the answer; null: none came. */
