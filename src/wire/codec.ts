@@ -43,7 +43,22 @@ export interface DecodedResponse<Body> {
  * unknown version.
  */
 export function peekRequestHeader(bytes: Uint8Array): RequestEnvelope | WireError {
-  return decoding('header', () => envelope(RequestHeader.read(new Reader(bytes), 1)))
+  const opened = openRequest(bytes)
+  return opened instanceof WireError ? opened : opened.header
+}
+
+/** A request whose front was read; `reader` stands behind it. */
+export interface OpenedRequest {
+  readonly header: RequestEnvelope
+  readonly reader: Reader
+}
+
+/** As `peekRequestHeader`, for who goes on to the body with `decodeOpened`. */
+export function openRequest(bytes: Uint8Array): OpenedRequest | WireError {
+  return decoding('header', () => {
+    const reader = new Reader(bytes)
+    return { header: envelope(RequestHeader.read(reader, 1)), reader }
+  })
 }
 
 function envelope(header: RequestHeader): RequestEnvelope {
@@ -63,9 +78,19 @@ export function decodeRequest<Body>(
   api: RequestSide<Body, never>,
   bytes: Uint8Array,
 ): DecodedRequest<Body> | WireError {
-  const reader = new Reader(bytes)
+  const opened = decoding(api.request.name, () => {
+    const reader = new Reader(bytes)
+    return { header: envelope(RequestHeader.read(reader, 1)), reader }
+  })
+  return opened instanceof WireError ? opened : decodeOpened(api, opened)
+}
+
+/** The rest of a request whose front was read. */
+export function decodeOpened<Body>(
+  api: RequestSide<Body, never>,
+  { header, reader }: OpenedRequest,
+): DecodedRequest<Body> | WireError {
   return decoding(api.request.name, () => {
-    const header = envelope(RequestHeader.read(reader, 1))
     if (header.apiKey !== api.request.apiKey) throw new WireError(`the api key is ${header.apiKey}`)
     if (!api.request.supports(header.apiVersion)) {
       throw new WireError(`version ${header.apiVersion} is not supported`)

@@ -52,13 +52,13 @@ export class SimLinks {
   }
 
   isCut(from: string, to: string): boolean {
-    return this.cuts.has(linkKey(from, to))
+    return this.cuts.size > 0 && this.cuts.has(linkKey(from, to))
   }
 
   latencyMs(from: string, to: string): number {
     const span = this.maxLatencyMs - this.minLatencyMs
-    const latencyMs =
-      this.minLatencyMs + randomFloat(this.random) * span + (this.extraLatencyMs.get(linkKey(from, to)) ?? 0)
+    let latencyMs = this.minLatencyMs + randomFloat(this.random) * span
+    if (this.extraLatencyMs.size > 0) latencyMs += this.extraLatencyMs.get(linkKey(from, to)) ?? 0
     return this.loss.size === 0 ? latencyMs : latencyMs + this.retransmissionMs(linkKey(from, to))
   }
 

@@ -1,11 +1,5 @@
 import type { Logger } from '../../ports/logger.js'
-import {
-  type DecodedRequest,
-  decodeRequest,
-  encodeResponse,
-  frame,
-  peekRequestHeader,
-} from '../../wire/codec.js'
+import { type DecodedRequest, decodeOpened, encodeResponse, frame, openRequest } from '../../wire/codec.js'
 import { ApiVersions } from '../../wire/messages/api-versions.js'
 import { WireError } from '../../wire/primitives.js'
 import type { AnyApiHandler } from '../handler.js'
@@ -25,9 +19,9 @@ export class RequestDispatcher {
 
   /** Returns why the connection must be closed; null where the request was handed on. */
   dispatch(bytes: Uint8Array, port: RequestPort): string | null {
-    const header = peekRequestHeader(bytes)
-    if (header instanceof WireError) return `malformed request: ${header.message}`
-    const { apiKey, apiVersion, correlationId } = header
+    const opened = openRequest(bytes)
+    if (opened instanceof WireError) return `malformed request: ${opened.message}`
+    const { apiKey, apiVersion, correlationId } = opened.header
     const handler = this.handlers[apiKey]
     if (handler === undefined) return `API key ${apiKey} is not served here`
     if (apiVersion < handler.api.minVersion || apiVersion > handler.api.maxVersion) {
@@ -36,7 +30,7 @@ export class RequestDispatcher {
       port.answer(frame(encodeResponse(ApiVersions, 0, correlationId, unsupportedApiVersionsResponse())))
       return null
     }
-    const request = decodeRequest<unknown>(handler.api, bytes)
+    const request = decodeOpened<unknown>(handler.api, opened)
     if (request instanceof WireError) return `malformed request: ${request.message}`
     this.hand(handler, request, port)
     return null

@@ -187,11 +187,13 @@ function update(session: FetchSession, request: FetchRequest, usesTopicIds: bool
       session.partitions.set(key, named)
       continue
     }
-    Object.assign(known, {
-      ...named,
-      sentHighWatermark: known.sentHighWatermark,
-      sentLogStartOffset: known.sentLogStartOffset,
-    })
+    // What the session was told stays.
+    known.fetchOffset = named.fetchOffset
+    known.currentLeaderEpoch = named.currentLeaderEpoch
+    known.lastFetchedEpoch = named.lastFetchedEpoch
+    known.logStartOffset = named.logStartOffset
+    known.maxBytes = named.maxBytes
+    known.awaitsReplica = false
   }
 }
 
