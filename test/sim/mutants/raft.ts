@@ -246,4 +246,43 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
       },
     ],
   },
+  {
+    name: 'trusts-the-store-alone',
+    rule: 'LevelDB: a store behind the vote slots is quarantined',
+    file: 'src/log/raft-log-recovery.js',
+    find: 'if (lastIndex < slot.lastIndexBound) {',
+    replace: 'if (false) {',
+    also: [
+      {
+        file: 'src/log/raft-log-recovery.js',
+        find: 'if (hardState.term < slot.hardState.term) {',
+        replace: 'if (false) {',
+      },
+      { file: 'src/log/raft-log-recovery.js', find: 'if (voteIsLost)', replace: 'if (false)' },
+    ],
+    profile: 'disks',
+  },
+  {
+    name: 'counts-a-wiped-voter',
+    rule: '853: a voter is a node and its directory; non-voters never count',
+    file: 'src/raft/leader.js',
+    find: 'const counts = progress !== undefined && sameVoter(progress.voter, voter);',
+    replace: 'const counts = progress !== undefined;',
+    profile: 'disks',
+  },
+  {
+    name: 'lets-a-wiped-disk-vote',
+    rule: '853: a wiped disk cannot vote under its old identity',
+    file: 'src/raft/campaign.js',
+    find: 'if (message.voterDirectoryId !== core.self.directoryId)',
+    replace: 'if (false)',
+    also: [
+      {
+        file: 'src/raft/campaign.js',
+        find: 'if (!isVoter(core.configuration, message.voter))',
+        replace: 'if (false)',
+      },
+    ],
+    profile: 'disks',
+  },
 ]
