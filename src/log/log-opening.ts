@@ -1,4 +1,5 @@
 import type { Offset, Uuid } from '../lib/ids.js'
+import { crc32c } from '../wire/crc32c.js'
 import { readWhole, writeWhole } from './checkpoint-files.js'
 import type { CleanLog } from './clean-shutdown.js'
 import { EpochCache } from './epoch-cache.js'
@@ -111,7 +112,7 @@ export function createFiles(
   baseOffset: Offset,
 ): void {
   disk.mkdir(directory)
-  const text = `version: 0\ntopic_id: ${topicId}\n`
+  const text = partitionMetadata(topicId)
   writeWhole(disk, `${directory}/${PARTITION_METADATA}`, Buffer.from(text)).close()
   handles.get(new Segment(handles, directory, baseOffset).path('.log'), true)
 }
@@ -127,5 +128,21 @@ export function readTopicId({ disk }: Pick<LogContext, 'disk'>, directory: strin
   const path = `${directory}/${PARTITION_METADATA}`
   if (!disk.exists(path)) return null
   const text = Buffer.from(readWhole(disk, path)).toString('latin1')
-  return /^version: 0\ntopic_id: ([A-Za-z0-9_-]{22})\n$/.exec(text)?.[1] ?? null
+  const topicId = /^version: 0\ntopic_id: ([A-Za-z0-9_-]{22})\n/.exec(text)?.[1]
+  // A file of Kafka's own ends here.
+  if (topicId === undefined || text === kafkasMetadata(topicId)) return topicId ?? null
+  return text === partitionMetadata(topicId) ? topicId : null
+}
+
+/**
+ * Kafka's file, and a line that Kafka does not read: without a checksum a flipped bit of the topic id would make the log
+ * a stray of an unknown topic, which is deleted, and the replica an empty one with its old place in the ISR.
+ */
+function partitionMetadata(topicId: Uuid): string {
+  const text = kafkasMetadata(topicId)
+  return `${text}crc32c: ${crc32c(Buffer.from(text)).toString(16).padStart(8, '0')}\n`
+}
+
+function kafkasMetadata(topicId: Uuid): string {
+  return `version: 0\ntopic_id: ${topicId}\n`
 }

@@ -167,6 +167,18 @@ describe('an unclean stop', () => {
     expect(bench.start().quarantined[0]!.reason).toMatch(/valid batches after it/)
   })
 
+  it('quarantines a log whose topic id has a flipped bit, in each byte', () => {
+    const size = 'version: 0\ntopic_id: \ncrc32c: 12345678\n'.length + TOPIC_ID.length
+    for (let position = 0; position < size; position++) {
+      const bench = Bench.started()
+      appendMany(bench.log(), 5)
+      bench.sync(bench.log())
+      bench.kill()
+      bench.disk.flipBit('orders-0/partition.metadata', position)
+      expect(bench.start().quarantined, `at ${position}`).toHaveLength(1)
+    }
+  })
+
   it('quarantines a log that does not tell its topic id any more', () => {
     const bench = Bench.started()
     appendMany(bench.log(), 5)

@@ -63,5 +63,7 @@ export function describeNode(node: SimNode): string {
         `${p.topic}-${p.partitionId} ${p.role} e${p.leaderEpoch} isr ${p.isr.committed.join('/')} [${p.logStartOffset},${p.highWatermark},${p.logEndOffset})`,
     )
   const state = node.isUp ? node.node?.state : 'down'
-  return `node ${node.id} ${state} ${status?.role} term ${status?.term} commit ${status?.commitIndex}: ${replicas.join('; ')}`
+  const voters = status?.voters.map((voter) => `${voter.nodeId}@${voter.directoryId.slice(0, 4)}`).join('/')
+  const consensus = `${status?.role} of ${status?.directoryId.slice(0, 4)} term ${status?.term} commit ${status?.commitIndex} voters ${voters}`
+  return `node ${node.id} ${state} ${consensus} quarantined ${node.quarantined().length}: ${replicas.join('; ')}`
 }

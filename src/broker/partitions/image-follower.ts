@@ -60,7 +60,11 @@ export class ImageFollower {
   onTick(): void {
     if (!this.isRegistered) this.openWhenRegistered()
     // One that was out of the ISR already sees no change of the image that would end its quarantine.
-    if (this.isRegistered) for (const { topicId } of this.quarantine.list()) this.reconcileTopic(topicId)
+    if (!this.isRegistered) return
+    for (const { topicId } of this.quarantine.list()) {
+      if (this.services.metadata.image.topicsById.has(topicId)) this.reconcileTopic(topicId)
+      else this.quarantine.forgetTopic(topicId)
+    }
   }
 
   /** Replicas whose logs were damaged: named in each broker heartbeat until they have left the ISR. */
