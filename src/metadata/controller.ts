@@ -13,9 +13,10 @@ import {
   unregisterBroker,
 } from './controller/brokers.js'
 import { createPartitions } from './controller/create-partitions.js'
-import { balanceLeaders, electLeaders } from './controller/elect-leaders.js'
+import { electLeaders } from './controller/elect-leaders.js'
 import { updateFeatures } from './controller/features.js'
 import { found } from './controller/founding.js'
+import { LeaderBalancer } from './controller/leader-balancer.js'
 import { alterPartitionReassignments } from './controller/reassign.js'
 import { type ControllerOptions, ControllerState } from './controller/state.js'
 import { createTopics, deleteTopics } from './controller/topics.js'
@@ -42,11 +43,12 @@ export interface Decision {
  */
 export class Controller {
   private readonly state: ControllerState
+  private readonly balancer: LeaderBalancer
   private active = false
-  private nextBalanceMs = 0
 
   constructor(options: ControllerOptions) {
     this.state = new ControllerState(options)
+    this.balancer = new LeaderBalancer(this.state)
   }
 
   get isActive(): boolean {
@@ -67,7 +69,7 @@ export class Controller {
     state.begin(committed.clone())
     state.sessions.reset(state.image.brokers.keys(), lastIndex, nowMs)
     this.active = true
-    this.scheduleBalance(nowMs)
+    this.balancer.reset(nowMs)
     found(state)
     resumeSweeps(state)
     return state.takeBatch()
@@ -170,15 +172,8 @@ export class Controller {
       state.logger.warn({ broker: id }, 'broker is fenced: its session has timed out')
       fenceBroker(state, id)
     }
-    if (nowMs >= this.nextBalanceMs) {
-      this.scheduleBalance(nowMs)
-      if (state.configs.bool('auto.leader.rebalance.enable')) balanceLeaders(state)
-    }
+    this.balancer.tick(nowMs)
     return state.takeBatch()
-  }
-
-  private scheduleBalance(nowMs: number): void {
-    this.nextBalanceMs = nowMs + this.state.configs.int('leader.imbalance.check.interval.seconds') * 1_000
   }
 
   /** A fresh dial of this broker was refused: its process is dead. Ends its session and fences it at once. */

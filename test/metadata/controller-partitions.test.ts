@@ -319,6 +319,47 @@ describe('elections', () => {
     expect(elect(cluster, false)[0]!.errorCode).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
   })
 
+  it('returns the leaderships of a broker by itself only above the percentage, in bounded batches', () => {
+    const properties = new Map([['leader.imbalance.per.broker.percentage', '10']])
+    const cluster = Cluster.of(3, { properties, maxBatchRecords: 4 })
+    for (let i = 0; i < 20; i++) cluster.createOn(`t${i}`, [1, 2, 3])
+    const led = () => Array.from({ length: 20 }, (_, i) => cluster.partition(`t${i}`).leader)
+    const move = (i: number) => {
+      cluster.alter(1, `t${i}`, [1, 2, 3])
+      cluster.kill(1)
+      cluster.start(1)
+    }
+    move(0)
+    expect(led()).not.toContain(1)
+    for (let i = 0; i < 17; i++) cluster.alter(2, `t${i}`, [1, 2, 3])
+    cluster.pass(299_900, [1, 2, 3])
+    expect(led()).not.toContain(1)
+    cluster.pass(100, [1, 2, 3])
+    expect(led().filter((leader) => leader === 1)).toHaveLength(4)
+    cluster.pass(1_000, [1, 2, 3])
+    // Three of them are not in sync on broker 1.
+    expect(led().filter((leader) => leader === 1)).toHaveLength(17)
+    for (let i = 17; i < 20; i++) cluster.alter(2, `t${i}`, [1, 2, 3])
+    cluster.pass(300_000, [1, 2, 3])
+    expect(led().filter((leader) => leader === 1)).toHaveLength(20)
+  })
+
+  it('tolerates an imbalance up to the percentage', () => {
+    const cluster = Cluster.of(3, { properties: new Map([['leader.imbalance.per.broker.percentage', '50']]) })
+    for (let i = 0; i < 2; i++) cluster.createOn(`t${i}`, [1, 2, 3])
+    // Broker 1 leaves the ISR of t0 alone, which 2 leads from then on.
+    const topicId = cluster.committed.topicsByName.get('t0')!.id
+    cluster.heartbeat(1, { quarantined: [{ topicId, partitionId: 0 }] })
+    cluster.alter(2, 't0', [1, 2, 3])
+    expect([cluster.partition('t0').leader, cluster.partition('t1').leader]).toEqual([2, 1])
+    cluster.pass(600_000, [1, 2, 3])
+    expect(cluster.partition('t0').leader).toBe(2)
+    cluster.options.properties = new Map([['leader.imbalance.per.broker.percentage', '49']])
+    cluster.failOver()
+    cluster.pass(300_100, [1, 2, 3])
+    expect(cluster.partition('t0').leader).toBe(1)
+  })
+
   it('returns leaderships by itself at the interval', () => {
     const cluster = threeReplicas({}, [['leader.imbalance.check.interval.seconds', '10']])
     cluster.kill(1)
@@ -429,5 +470,119 @@ describe('min.insync.replicas', () => {
     cluster.register(3)
     cluster.kill(2)
     expect(cluster.state('t')).toBe('leader 1, isr 1, elr 2')
+  })
+})
+
+describe('KIP-966: unclean shutdown without flush.before.ack', () => {
+  const lossy: [string, string][] = [['flush.before.ack', 'false']]
+
+  /** Everybody dies at once, 3 last: ISR empty, ELR 2 3. */
+  function allDown(): Cluster {
+    const cluster = threeReplicas({}, lossy)
+    for (const id of [1, 2, 3]) cluster.kill(id)
+    expect(cluster.state('t')).toBe('leader -1, isr -, elr 2 3')
+    return cluster
+  }
+
+  it('a clean stop keeps the place in the ELR: the mark names the epoch that is registered', () => {
+    const cluster = allDown()
+    cluster.start(2, { previousBrokerEpoch: cluster.epoch(2) })
+    expect(cluster.state('t')).toBe('leader 2, isr 2, elr 3')
+    expect(cluster.partition('t').leaderRecovering).toBe(false)
+  })
+
+  it.each([
+    ['without a mark', () => undefined],
+    ['with the mark of an older epoch', (cluster: Cluster) => cluster.epoch(2) - 1],
+  ])('%s the place is lost', (_, previous) => {
+    const cluster = allDown()
+    const previousBrokerEpoch = previous(cluster)
+    cluster.start(2, previousBrokerEpoch === undefined ? {} : { previousBrokerEpoch })
+    expect(cluster.state('t')).toBe('leader -1, isr -, elr 3')
+  })
+
+  it('an unregistration in between proves nothing: the place is lost', () => {
+    const cluster = allDown()
+    const previousBrokerEpoch = cluster.epoch(2)
+    cluster.decide({ type: 'unregisterBroker', brokerId: 2 })
+    cluster.start(2, { previousBrokerEpoch })
+    expect(cluster.state('t')).toBe('leader -1, isr -, elr 3')
+  })
+
+  it('the last leader returns, whoever of the eligible ones comes back first', () => {
+    const cluster = allDown()
+    cluster.start(3)
+    expect(cluster.state('t')).toBe('leader -1, isr -, elr 2')
+    expect(cluster.partition('t').lastKnownElr).toEqual([3])
+    cluster.start(2)
+    expect(cluster.state('t')).toBe('leader 3, isr 3, elr -')
+    expect(cluster.partition('t')).toMatchObject({ leaderRecovering: true, lastKnownElr: [] })
+  })
+
+  it('with flush.before.ack all of them keep their places, also where all are killed at once', () => {
+    const cluster = threeReplicas()
+    for (const id of [1, 2, 3]) cluster.kill(id)
+    for (const id of [1, 2, 3]) cluster.register(id)
+    expect(cluster.state('t')).toBe('leader -1, isr -, elr 2 3')
+    cluster.heartbeat(3)
+    expect(cluster.state('t')).toBe('leader 3, isr 3, elr 2')
+  })
+})
+
+describe('unclean elections and replicas that hold nothing', () => {
+  /** 1 has led alone and is down; 2 is wiped; 3 is down. */
+  function wiped(): Cluster {
+    const cluster = threeReplicas({ 'min.insync.replicas': '1', 'unclean.leader.election.enable': 'true' })
+    for (const id of [2, 3, 1]) cluster.kill(id)
+    cluster.start(2, { directoryIds: ['directory-2-new'] })
+    return cluster
+  }
+
+  it('by configuration an empty one never leads while another one may come back', () => {
+    const cluster = wiped()
+    expect(cluster.state('t')).toBe('leader -1, isr -, elr 1')
+    cluster.kill(2)
+    cluster.start(2, { directoryIds: ['directory-2-new'] })
+    cluster.failOver()
+    expect(cluster.state('t')).toBe('leader -1, isr -, elr 1')
+    // It lacks records, but not all of them.
+    cluster.start(3)
+    expect(cluster.state('t')).toBe('leader 3, isr 3, elr -')
+    expect(cluster.partition('t').leaderRecovering).toBe(true)
+  })
+
+  it('by command it may', () => {
+    const cluster = wiped()
+    const command = { type: 'electLeaders' as const, unclean: true, all: true, partitions: [] }
+    expect(cluster.decide(command).partitions).toMatchObject([{ topic: 't', errorCode: 0 }])
+    expect(cluster.state('t')).toBe('leader 2, isr 2, elr -')
+  })
+
+  it('by configuration it may where nothing is left anywhere', () => {
+    const cluster = wiped()
+    cluster.start(1, { directoryIds: ['directory-1-new'] })
+    expect(cluster.state('t')).toBe('leader -1, isr -, elr -')
+    cluster.start(3, { directoryIds: ['directory-3-new'] })
+    expect(cluster.partition('t').leader).not.toBe(-1)
+  })
+
+  it('is forgotten as soon as it is in sync again', () => {
+    const cluster = threeReplicas({ 'unclean.leader.election.enable': 'true' })
+    cluster.kill(3)
+    cluster.start(3, { directoryIds: ['directory-3-new'] })
+    cluster.alter(1, 't', [1, 2, 3])
+    cluster.alter(1, 't', [1, 2])
+    for (const id of [1, 2, 3]) cluster.kill(id)
+    cluster.start(3, { directoryIds: ['directory-3-new'] })
+    expect(cluster.state('t')).toBe('leader 3, isr 3, elr -')
+  })
+
+  it('the default of all brokers counts at once, too', () => {
+    const cluster = threeReplicas()
+    for (const id of [1, 2, 3]) cluster.kill(id)
+    cluster.start(1)
+    expect(cluster.setConfig('broker', '1', 'unclean.leader.election.enable', 'true').errorCode).not.toBe(0)
+    cluster.setConfig('broker', '', 'unclean.leader.election.enable', 'true')
+    expect(cluster.state('t')).toBe('leader 1, isr 1, elr -')
   })
 })

@@ -150,7 +150,7 @@ export const QUORUM_CONFIGS: ConfigDefinition[] = [
     'int',
     10,
     { min: 0 },
-    'Kept for Kafka’s sake: every leadership that can return does, as with KRaft.',
+    'The share of a broker’s preferred leaderships that others may have before they are given back.',
   ),
   brokerConfig(
     'metadata.log.max.record.bytes.between.snapshots',

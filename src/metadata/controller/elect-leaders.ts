@@ -4,9 +4,6 @@ import type { ControllerReply, ElectLeaders, ElectLeadersResult } from '../comma
 import type { TopicImage } from '../image.js'
 import type { ControllerState } from './state.js'
 
-/** A limit on one batch of returned leaderships, so that clients are not all moved at once. */
-const MAX_BALANCED_PER_BATCH = 1_000
-
 /** KIP-183 and KIP-460: back to the preferred replica, or uncleanly where no leader is left. */
 export function electLeaders(state: ControllerState, command: ElectLeaders): ControllerReply {
   const partitions: ElectLeadersResult[] = []
@@ -67,18 +64,4 @@ function electLeader(
   return state.partition(topic, partitionId).leader === preferred
     ? answer(ErrorCode.NONE, '')
     : answer(ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE, `broker ${preferred} is not up or not in the ISR`)
-}
-
-/** Gives leaderships back to the preferred replicas that are in sync and up. */
-export function balanceLeaders(state: ControllerState): void {
-  let moved = 0
-  state.forEachPartition((topic, partitionId, partition) => {
-    const preferred = partition.replicas[0]
-    if (moved === MAX_BALANCED_PER_BATCH || partition.leader === preferred || partition.leader === NO_NODE)
-      return
-    if (preferred === undefined || !partition.isr.includes(preferred) || !state.isActive(preferred)) return
-    state.change(topic, partitionId, { preferred: true })
-    moved++
-  })
-  if (moved > 0) state.logger.info({ partitions: moved }, 'leaderships returned to the preferred replicas')
 }
