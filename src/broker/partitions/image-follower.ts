@@ -133,6 +133,7 @@ export class ImageFollower {
       const hosted = this.hosted.get(topic.id, partitionId)
       if (!image.replicas.includes(this.services.config.nodeId)) {
         if (hosted !== undefined) this.remove(hosted, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        this.quarantine.forget(topic, partitionId)
         return
       }
       this.quarantine.onImage(topic, partitionId, image, this.services.clock.monotonicMs())

@@ -45,6 +45,11 @@ export class Quarantine {
     this.drop((log) => nowMs >= log.notBeforeMs && matches(log, topic.id, topic.name, partitionId))
   }
 
+  /** This broker is no replica of it any more: where it becomes one again, nothing of before counts. */
+  forget(topic: TopicImage, partitionId: number): void {
+    this.drop((log) => matches(log, topic.id, topic.name, partitionId))
+  }
+
   forgetTopic(topicId: Uuid): void {
     this.drop((log) => log.topicId === topicId)
   }

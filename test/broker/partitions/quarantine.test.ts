@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { SeededRandom } from '../../../src/lib/prng.js'
+import { partitionRecord } from '../../../src/metadata/replay.js'
 import { batch, Cluster, TOPIC_ID } from './cluster.js'
 
 // The second one's CRC does not cover what is flipped: a base offset.
@@ -100,4 +101,40 @@ it('remembers across a power cut that a log was damaged, until the replica has l
   restart()
   expect(node.partitions.quarantined()).toEqual([])
   expect(node.logs.get(TOPIC_ID, 0)?.logEndOffset).toBe(5)
+})
+
+it('forgets a damaged replica that is moved to another broker', () => {
+  const cluster = new Cluster()
+  cluster.createTopic(1)
+  cluster.run(50)
+  for (let round = 0; round < 5; round++) cluster.node(1).append(batch([`value-${round}`]))
+  cluster.run(600)
+  const node = cluster.node(3)
+  const { directory } = node.logs.get(TOPIC_ID, 0)!
+  node.kill()
+  node.disk.flipBit(`${directory}/${'0'.repeat(20)}.log`, 70)
+  cluster.fence(3)
+  cluster.run(50)
+  node.start()
+  cluster.run(100)
+  cluster.commit(cluster.registration(3), {
+    type: 'partitionChangeRecord',
+    topicId: TOPIC_ID,
+    partitionId: 0,
+    leader: 1,
+    isr: { nodes: [1, 2, 3] },
+  })
+  cluster.run(200)
+  expect(node.partitions.quarantined()).toEqual([{ topicId: TOPIC_ID, partitionId: 0 }])
+  const partition = cluster.image.topicsById.get(TOPIC_ID)!.partitions[0]!
+  cluster.commit({
+    ...partitionRecord(TOPIC_ID, 0, partition),
+    replicas: [1, 2],
+    directories: [TOPIC_ID, TOPIC_ID],
+    isr: [1, 2],
+    leaderEpoch: partition.leaderEpoch + 1,
+    partitionEpoch: partition.partitionEpoch + 1,
+  })
+  cluster.run(200)
+  expect(node.partitions.quarantined()).toEqual([])
 })
