@@ -14,6 +14,8 @@ export interface PeerDirectoryOptions {
   /** A node that introduced itself is forgotten when it was away for so long. */
   readonly forgetAfterMs: number
   readonly maxIntroduced: number
+  /** Where the voters were reached before this process started. */
+  readonly remembered: readonly PeerAddress[]
   /** Whom to connect to. */
   onPeers(peers: ReadonlyMap<NodeId, Address>): void
   /** Everybody that a leader replicates to beside the voters. */
@@ -42,6 +44,7 @@ export class PeerDirectory {
 
   constructor(private readonly options: PeerDirectoryOptions) {
     this.configured = new Map(options.configured.map(({ nodeId, host, port }) => [nodeId, { host, port }]))
+    for (const { nodeId, host, port } of options.remembered) this.reported.set(nodeId, { host, port })
   }
 
   /** Its address is on every node; it needs no introduction. */
@@ -77,6 +80,11 @@ export class PeerDirectory {
           : (this.introduced.get(nodeId) ?? this.configured.get(nodeId) ?? this.found.get(nodeId))
       return withId(nodeId, address)
     })
+  }
+
+  /** Of the voters that the log names, from whomever this node knows them. */
+  voterAddresses(): PeerAddress[] {
+    return this.voters.flatMap(({ nodeId }) => withId(nodeId, this.addressOf(nodeId)))
   }
 
   /** Nothing that the others do not know already. */
@@ -116,6 +124,9 @@ export class PeerDirectory {
 
   /** A bootstrap server said who it is. */
   find(nodeId: NodeId, address: Address): void {
+    for (const [other, { host, port }] of this.found) {
+      if (other !== nodeId && host === address.host && port === address.port) this.found.delete(other)
+    }
     this.found.set(nodeId, address)
     this.update()
   }

@@ -8,6 +8,7 @@ import type { PeerAddress, PeerMessage } from '../peer-message.js'
 import { Bootstrap } from './bootstrap.js'
 import { PeerDirectory } from './peer-directory.js'
 import { PeerWatch } from './peer-watch.js'
+import type { VoterAddresses } from './voter-addresses.js'
 
 type Introduction = Extract<PeerMessage, { type: 'introduction' }>
 
@@ -25,6 +26,7 @@ export interface PeerNetworkOptions {
     readonly forgetPeerAfterMs: number
     readonly maxIntroducedPeers: number
   }
+  readonly addresses: VoterAddresses
   directoryId(): Uuid
   /** No leader replicates to this node, so perhaps none knows it. */
   isLost(): boolean
@@ -56,6 +58,7 @@ export class PeerNetwork {
       clock,
       forgetAfterMs: settings.forgetPeerAfterMs,
       maxIntroduced: settings.maxIntroducedPeers,
+      remembered: options.addresses.read(),
       onPeers: (peers) => this.transport?.setPeers(peers),
       onLearners: (nodeIds) => options.onLearners(nodeIds),
     })
@@ -163,6 +166,7 @@ export class PeerNetwork {
 
   onVoterAddresses(voters: readonly PeerAddress[]): void {
     this.directory.report(voters)
+    this.rememberAddresses()
   }
 
   setVoters(voters: readonly Voter[]): void {
@@ -178,12 +182,19 @@ export class PeerNetwork {
 
   /** Only what this node knows at first hand goes out, so that no old address travels in circles. */
   private shareAddresses(): void {
+    this.rememberAddresses()
     const voters = this.directory.firstHandVoters()
     const shared = JSON.stringify(voters)
     if (shared === this.shared) return
     this.shared = shared
     if (this.directory.allConfigured(voters)) return
     for (const peer of this.connected) this.send(peer, 'controller', { type: 'voterAddresses', voters })
+  }
+
+  /** What the configuration says needs no remembering. */
+  private rememberAddresses(): void {
+    const voters = this.directory.voterAddresses()
+    if (!this.directory.allConfigured(voters)) this.options.addresses.write(voters)
   }
 
   /**

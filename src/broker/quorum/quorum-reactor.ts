@@ -25,6 +25,7 @@ import {
 } from './options.js'
 import { PeerNetwork } from './peer-network.js'
 import { StateMachine } from './state-machine.js'
+import { VoterAddresses } from './voter-addresses.js'
 
 /** 2³² draws of so many ids lie within the safe integers. */
 const MAX_REQUESTS_OF_A_PROCESS = 2 ** 20
@@ -224,6 +225,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       clock: options.clock,
       logger: this.logger,
       settings,
+      addresses: new VoterAddresses(options.disk, this.logger),
       directoryId: () => this.directoryId,
       isLost: () => this.member?.node.leader === undefined,
       onLost: (peer, dead) => this.onPeerLost(peer, dead),
@@ -289,10 +291,8 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
   private enter(log: RaftLog, contents: RaftLogContents): void {
     const { options } = this
     const { snapshot } = contents
-    this.listener!.onSnapshot(
-      snapshot === undefined ? [] : this.state.restore(snapshot),
-      this.state.appliedIndex,
-    )
+    const records = snapshot === undefined ? [] : this.state.restore(snapshot)
+    this.listener!.onSnapshot(records, this.state.appliedIndex)
     this.network.open(options.openPeers(this))
     this.entrance = new Entrance(
       {

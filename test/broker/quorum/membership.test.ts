@@ -249,6 +249,30 @@ describe('changes of the voters', () => {
       type: 'alterConfigs',
     })
   })
+  it('voters whose bootstrap servers have all gone find each other after a stop of all', () => {
+    const cluster = new TestCluster(THREE, 1, { forgetPeerAfterMs: 1000 })
+    cluster.startAll()
+    cluster.untilLed()
+    for (const id of [4, 5, 6]) {
+      const node = cluster.add(id, { bootstrap: [id - 3] })
+      node.start()
+      cluster.until(() => node.leader !== undefined)
+      expect(cluster.reply(node.submit({ type: 'promoteVoter', nodeId: id }))).toMatchObject({ errorCode: 0 })
+    }
+    for (const id of THREE) {
+      cluster.untilLed()
+      const removal = { type: 'removeVoter', nodeId: id, directoryId: `dir-${id}` } as const
+      cluster.reply(cluster.node(6).submit(removal))
+      cluster.until(() => !voterIds(cluster.node(6)).includes(id))
+      cluster.node(id).kill()
+    }
+    cluster.untilLed()
+    cluster.until(hasVoters(cluster, [4, 5, 6]))
+    for (const id of [4, 5, 6]) cluster.node(id).kill()
+    for (const id of [4, 5, 6]) cluster.node(id).start()
+    cluster.untilLed()
+    expect(voterIds(cluster.node(4))).toEqual([4, 5, 6])
+  })
 })
 
 describe('joining by itself', () => {
