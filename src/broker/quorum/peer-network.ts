@@ -44,6 +44,8 @@ export class PeerNetwork {
   private readonly connected = new Set<NodeId>()
   /** How many introductions are still to be repeated: one way of a connection may stand before the other. */
   private readonly repeats = new Map<NodeId, number>()
+  /** There was no room for them; connected all the same. */
+  private readonly turnedAway = new Set<NodeId>()
   private transport: PeerTransport<PeerMessage> | undefined
   private timer: Timer | undefined
   private shared = ''
@@ -136,6 +138,7 @@ export class PeerNetwork {
   onDisconnected(peer: NodeId): void {
     this.connected.delete(peer)
     this.repeats.delete(peer)
+    this.turnedAway.delete(peer)
     this.directory.onDisconnected(peer)
     this.watch.onDisconnected(peer)
   }
@@ -148,15 +151,24 @@ export class PeerNetwork {
     // A broker dials the controllers that it knows of, and nobody back.
     if (!this.options.isController) return
     if (!this.directory.introduce(peer, { host, port })) {
-      this.options.logger.warn(
-        { peer, host, port },
-        `no room for another peer: ${this.options.settings.maxIntroducedPeers} have introduced themselves`,
-      )
+      this.turnAway(peer)
       return
     }
+    this.turnedAway.delete(peer)
     this.directory.noteRole(peer, isController)
     this.send(peer, 'controller', { type: 'voterAddresses', voters: this.directory.firstHandVoters() })
     this.shareAddresses()
+  }
+
+  /** It introduces itself again and again; the log hears of it once. */
+  private turnAway(peer: NodeId): void {
+    if (this.turnedAway.has(peer)) return
+    this.turnedAway.add(peer)
+    const { maxIntroducedPeers } = this.options.settings
+    this.options.logger.warn(
+      { peer },
+      `no room for another peer: ${maxIntroducedPeers} have introduced themselves`,
+    )
   }
 
   /** Named by an operator; the node's own word beats it. */
