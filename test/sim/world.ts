@@ -76,6 +76,8 @@ const BROKER_PROPERTIES: Readonly<Record<string, string>> = {
   'log.message.timestamp.after.max.ms': '9223372036854775807',
   'offsets.topic.num.partitions': '1',
   'log.segment.bytes': '16384',
+  // Below what a fault may last: leaders have to shrink their ISR themselves, not the controller alone.
+  'replica.lag.time.max.ms': '3000',
   'replica.high.watermark.checkpoint.interval.ms': '1000',
   // A node that lost its disk, or its Raft log, has a vote again by itself.
   'controller.quorum.auto.join.enable': 'true',

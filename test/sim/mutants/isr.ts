@@ -40,9 +40,9 @@ export const ISR_BUGS: readonly PlantedBug[] = [
   {
     name: 'does-not-wait-for-whoever-it-let-in',
     rule: '497: the maximal ISR counts while a change is pending',
-    file: 'src/partition/isr.js',
-    find: "return state.type === 'pendingExpand' ? [...state.isr, state.added] : state.isr;",
-    replace: 'return state.isr;',
+    file: 'src/partition/leader-state.js',
+    find: 'if (isr.includes(id) || this.isAboutToJoin(id, replica, nowMs)) {',
+    replace: 'if (this.isrState.isr.includes(id)) {',
   },
   {
     name: 'lets-in-below-the-high-watermark',

@@ -81,6 +81,7 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     progress.toldCommitIndex = commitIndex;`,
     replace: `    const commitIndex = core.commitIndex;
     progress.toldCommitIndex = commitIndex;`,
+    profile: 'partitions',
   },
   {
     name: 'keeps-entries-that-contradict-the-leader',
@@ -127,6 +128,13 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     file: 'src/raft/leader.js',
     find: 'if (nowMs >= quorumContactMs(core, leader) + checkQuorumMs(core)) {',
     replace: 'if (false) {',
+    also: [
+      {
+        file: 'src/raft/leader.js',
+        find: 'const deadlines = [leader.heartbeatDeadlineMs, quorumContactMs(core, leader) + checkQuorumMs(core)];',
+        replace: 'const deadlines = [leader.heartbeatDeadlineMs];',
+      },
+    ],
     profile: 'partitions',
   },
   {

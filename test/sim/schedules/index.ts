@@ -208,6 +208,36 @@ export const SCHEDULES: readonly Schedule[] = [
     },
   },
   {
+    name: 'divergent-tails',
+    about: 'two leaders in a row leave entries at the same indexes that nobody else holds (Raft §5.3)',
+    mutant: 'appends-without-looking-at-the-entry-before',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      stage.isolate(1)
+      for (let i = 0; i < 5; i++) stage.configure(1)
+      // The next one cannot replicate even its first entry, and dies.
+      stage.holds = (from, _to, message) =>
+        from !== 1 && message.type === 'raft' && message.message.type === 'append'
+      const successor = (): number | undefined =>
+        [2, 3].find((id) => stage.node(id).quorum?.status().role === 'leader')
+      stage.wait('new leader', () => successor() !== undefined)
+      const next = successor()!
+      const { term } = stage.node(next).quorum!.status()
+      stage.runFor(100)
+      stage.node(next).crash()
+      // Nor does what it had sent arrive when its links are healed.
+      stage.holds = (from, _to, message) =>
+        from === next && message.type === 'raft' && message.message.term === term
+      stage.node(next).start(0)
+      stage.wait('the same leader again', () => successor() === next)
+      stage.runFor(1_000)
+      stage.heal()
+      stage.runFor(1_000)
+      stage.held.length = 0
+      stage.finish()
+    },
+  },
+  {
     name: 'stalled-disk',
     about: 'a leader that cannot write holds the place of one that can (KIP-996)',
     mutant: 'leads-on-with-a-stalled-disk',

@@ -50,6 +50,7 @@ export class Stage implements SimNodeWorld, Observed {
   private readonly client: SimProcess
   private readonly acknowledged = new Map<number, string>()
   private readonly consumed = new Map<string, number>()
+  private configured = 0
 
   constructor(readonly compression: Compression) {
     const properties = new Map([['offsets.topic.num.partitions', '1']])
@@ -150,7 +151,7 @@ export class Stage implements SimNodeWorld, Observed {
 
   /** Asks a node for a change of the metadata, and waits for nothing. */
   configure(id: number): void {
-    const value = String(86_400_000 + Math.floor(this.clock.nowMs))
+    const value = String(86_400_000 + this.configured++)
     const configs = [{ name: 'retention.ms', configOperation: 0, value }]
     const resources = [{ resourceType: 2, resourceName: TOPIC, configs }]
     this.call(id, IncrementalAlterConfigs, 1, { resources, validateOnly: false }, () => {})
