@@ -1,6 +1,6 @@
-/** `npm run bench -- [topics | saturation] [options]`: which benchmark. */
+/** `npm run bench -- [topics | saturation | throttle] [options]`: which benchmark. */
 const which = process.argv[2]
-if (which === 'topics' || which === 'saturation') {
+if (which === 'topics' || which === 'saturation' || which === 'throttle') {
   process.argv.splice(2, 1)
   await import(`./${which}.js`)
 } else {

@@ -181,6 +181,15 @@ describe('CreatePartitions', () => {
       topics: [{ name: 't', count, assignments }],
     }).topics[0]!
 
+  it('lets the offsets topic grow, as Kafka does', () => {
+    const cluster = Cluster.of(3)
+    cluster.createOn('__consumer_offsets', [1, 2, 3])
+    const topics = [{ name: '__consumer_offsets', count: 2, assignments: [] }]
+    const reply = cluster.decide({ type: 'createPartitions', validateOnly: false, topics })
+    expect(reply.topics[0]!.errorCode).toBe(0)
+    expect(cluster.committed.topicsByName.get('__consumer_offsets')!.partitions).toHaveLength(2)
+  })
+
   it('adds partitions with as many replicas as the others have', () => {
     const cluster = Cluster.of(3)
     cluster.createOn('t', [1, 2])

@@ -5,6 +5,9 @@ import { targetOf } from './reassignment.js'
 import type { ControllerState } from './state.js'
 import { emitPartition, PlacementBudget, validateReplicas } from './topics.js'
 
+/** It may grow, as in Kafka, whose brokers take no exception to it either (KAFKA-14418 was not merged). */
+const OFFSETS_TOPIC = '__consumer_offsets'
+
 export function createPartitions(state: ControllerState, command: CreatePartitions): ControllerReply {
   const budget = new PlacementBudget(state)
   const seen = new Set<string>()
@@ -58,6 +61,13 @@ function addPartitions(
     validateReplicas(state, present + i, replicas, factor)
   })
   if (validateOnly) return
+  if (topic.name === OFFSETS_TOPIC) {
+    const { logger } = state
+    logger.warn(
+      { topic: topic.name, partitions: asked.count },
+      'groups move to other partitions of it and lose sight of the offsets that they have committed',
+    )
+  }
   assignments.forEach((replicas, i) => {
     emitPartition(state, topic.id, present + i, replicas)
   })
