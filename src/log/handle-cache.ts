@@ -17,6 +17,8 @@ export interface PinnedFile {
 /** Open files of all logs, the least recently used closed first. Pinned ones stay open: a sync is under way. */
 export class HandleCache {
   private readonly handles = new Map<string, Handle>()
+  /** The last of them, as long as it is open. */
+  private newest = ''
   /** The paths above by directory: a log that is closed must not look through the files of all others. */
   private readonly byDirectory = new Map<string, Set<string>>()
 
@@ -75,14 +77,17 @@ export class HandleCache {
   private handle(path: string, create: boolean): Handle {
     let handle = this.handles.get(path)
     if (handle !== undefined) {
+      if (path === this.newest) return handle
       // To the end of the order: the most recently used.
       this.handles.delete(path)
       this.handles.set(path, handle)
+      this.newest = path
       return handle
     }
     if (this.handles.size >= this.limit) this.evict()
     handle = { file: this.disk.open(path, { create }), pins: 0, isDetached: false }
     this.handles.set(path, handle)
+    this.newest = path
     const siblings = this.siblings(path)
     if (siblings === undefined) this.byDirectory.set(directoryOf(path), new Set([path]))
     else siblings.add(path)

@@ -29,7 +29,10 @@ export class LeaderConnection implements StreamHandler {
   private readonly expected: number[] = []
   private nextCorrelationId = 0
   private isClosed = false
+  /** One for many requests: where it comes too early it is set anew. */
   private timer: Timer | null = null
+  /** By then the oldest request must be answered. */
+  private deadlineMs = 0
 
   constructor(
     private readonly options: {
@@ -109,14 +112,23 @@ export class LeaderConnection implements StreamHandler {
       this.lose(`an answer to request ${answer.correlationId} was not expected`)
       return
     }
-    this.timer?.cancel()
     if (this.expected.length > 0) this.expectAnswer()
     this.events.onAnswer(answer.body)
   }
 
   private expectAnswer(): void {
     const { clock, timeoutMs } = this.options
-    this.timer = clock.after(timeoutMs, () => this.lose(`no answer for ${timeoutMs} ms`))
+    this.deadlineMs = clock.monotonicMs() + timeoutMs
+    this.timer ??= clock.after(timeoutMs, () => this.onTimer())
+  }
+
+  private onTimer(): void {
+    this.timer = null
+    if (this.expected.length === 0) return
+    const { clock, timeoutMs } = this.options
+    const leftMs = this.deadlineMs - clock.monotonicMs()
+    if (leftMs > 0) this.timer = clock.after(leftMs, () => this.onTimer())
+    else this.lose(`no answer for ${timeoutMs} ms`)
   }
 
   private lose(reason: string): void {
