@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest'
+import { HELP, parseOptions, replayCommand, UsageError } from './options.js'
+import { PROFILES, profileByName, profileOfSeed } from './profiles.js'
+
+function parsed(...args: string[]) {
+  const options = parseOptions(args, 1_234_567)
+  if (options === 'help') throw new Error('asked for help')
+  return options
+}
+
+describe('the command line of the simulation', () => {
+  it('lives a minute of three nodes unless told otherwise', () => {
+    expect(parsed('--seed', '42')).toMatchObject({
+      seed: 42,
+      nodes: 3,
+      seconds: 60,
+      profile: null,
+      trace: false,
+    })
+    expect(parsed('--seed', '0', '--minutes', '2.5', '--nodes', '5', '--trace')).toMatchObject({
+      seed: 0,
+      nodes: 5,
+      seconds: 150,
+      trace: true,
+    })
+  })
+
+  it('sweeps from the time of day, or from any whole number', () => {
+    expect(parsed('--seeds', '500', '--jobs', '2')).toMatchObject({
+      seed: null,
+      seeds: 500,
+      start: 1234,
+      jobs: 2,
+    })
+    expect(parsed('--start', String(Number.MAX_SAFE_INTEGER)).start).toBe(Number.MAX_SAFE_INTEGER)
+  })
+
+  it.each([
+    ['--seed'],
+    ['--seed', '-1'],
+    ['--seed', '1.5'],
+    ['--nodes', '0'],
+    ['--minutes', 'x'],
+    ['--profile', 'none'],
+    ['--seed', '1', '--seeds', '2'],
+    ['--minutes', '1', '--seconds', '60'],
+    ['--speed', '1'],
+  ])('refuses %s %s', (...args) => {
+    expect(() => parseOptions(args, 0)).toThrow(UsageError)
+  })
+
+  it('names every option on which a life depends in the command that replays it', () => {
+    const profile = profileByName('disks')!
+    const life = parsed(...replayCommand({ seed: 7, nodes: 5, seconds: 90, profile }).split(' ').slice(4))
+    expect(life).toMatchObject({ seed: 7, nodes: 5, seconds: 90, profile, trace: true })
+  })
+
+  it('explains each profile', () => {
+    expect(parseOptions(['--help'], 0)).toBe('help')
+    for (const { name, about } of PROFILES) expect(HELP).toContain(`${name.padEnd(12)}${about}`)
+  })
+})
+
+it('draws the same profile for a seed each time, and each of them for some', () => {
+  const drawn = new Map<string, number>()
+  for (let seed = 0; seed < 1_000; seed++) {
+    const { name } = profileOfSeed(seed)
+    expect(profileOfSeed(seed).name).toBe(name)
+    drawn.set(name, (drawn.get(name) ?? 0) + 1)
+  }
+  expect(PROFILES.reduce((sum, { percent }) => sum + percent, 0)).toBe(100)
+  for (const { name, percent } of PROFILES) expect(drawn.get(name)).toBeGreaterThan(percent * 5)
+})

@@ -1,0 +1,16 @@
+/** Lives that once failed, with what was wrong. A change of the simulation makes others of them; they stay worth living. */
+export interface Regression {
+  readonly seed: number
+  readonly nodes: number
+  readonly profile: string
+  readonly seconds: number
+  readonly about: string
+}
+
+export const REGRESSIONS: readonly Regression[] = [
+  { seed: 1_795_270_622, nodes: 3, profile: 'standard', seconds: 30, about: 'a fenced node stayed fenced' },
+  { seed: 6021, nodes: 3, profile: 'crashes', seconds: 60, about: 'a pipelined retry after a clean restart' },
+  { seed: 9, nodes: 3, profile: 'disks', seconds: 30, about: 'a quarantine that a power cut made forgotten' },
+  { seed: 1, nodes: 3, profile: 'disks', seconds: 60, about: 'a rotten topic id made a log a stray' },
+  { seed: 5001, nodes: 3, profile: 'partitions', seconds: 30, about: 'a producer six batches behind' },
+]
