@@ -95,6 +95,19 @@ export class MembersHoldCommitted extends Invariant {
 export class OnlyLiveReplicasJoin extends Invariant {
   readonly title = '17 no fenced, leaving or stale replica enters the ISR'
 
+  /** KIP-497: whoever the leader lets in is at or past the high watermark and the start of the epoch. */
+  override onReplica(_world: Watched, node: SimNode, now: ReplicaState, before: ReplicaState | null): void {
+    const state = now.partition.leading
+    if (state === undefined || now.isr?.type !== 'pendingExpand' || now.isr === before?.isr) return
+    this.checks++
+    const { added } = now.isr
+    const offset = state.replica(added)?.fetchOffset ?? -1
+    if (offset < Math.max(now.highWatermark, state.epochStartOffset))
+      this.fail(
+        `node ${node.id} asks for ${added} in the ISR of ${now.name}@${now.leaderEpoch}, which fetched at ${offset}; the epoch begins at ${state.epochStartOffset}, the high watermark is ${now.highWatermark}`,
+      )
+  }
+
   override onState(
     world: Watched,
     { name, partition, previous }: PartitionFact,
