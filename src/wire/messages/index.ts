@@ -1,5 +1,6 @@
 /** Every API that the broker speaks, by key. What ApiVersions lists is taken from here. */
 import type { Api } from '../schema.js'
+import { AddRaftVoter } from './add-raft-voter.js'
 import { AlterConfigs } from './alter-configs.js'
 import { AlterPartitionReassignments } from './alter-partition-reassignments.js'
 import { ApiVersions } from './api-versions.js'
@@ -30,6 +31,7 @@ import { OffsetCommit } from './offset-commit.js'
 import { OffsetFetch } from './offset-fetch.js'
 import { OffsetForLeaderEpoch } from './offset-for-leader-epoch.js'
 import { Produce } from './produce.js'
+import { RemoveRaftVoter } from './remove-raft-voter.js'
 import { SyncGroup } from './sync-group.js'
 import { UnregisterBroker } from './unregister-broker.js'
 import { UpdateFeatures } from './update-features.js'
@@ -71,6 +73,8 @@ export const APIS: readonly AnyApi[] = [
   UpdateFeatures,
   UnregisterBroker,
   ListConfigResources,
+  AddRaftVoter,
+  RemoveRaftVoter,
 ]
 
 const byKey = new Map<number, AnyApi>(APIS.map((api) => [api.key, api]))

@@ -3,10 +3,12 @@ import { describeQuorum } from '../../../src/broker/quorum/describe-quorum.js'
 import type { PeerProgress, QuorumStatus } from '../../../src/broker/quorum/handle.js'
 import { addRaftVoterHandler } from '../../../src/broker/requests/add-raft-voter.js'
 import { describeQuorumHandler } from '../../../src/broker/requests/describe-quorum.js'
+import { allHandlers } from '../../../src/broker/requests/index.js'
 import { removeRaftVoterHandler } from '../../../src/broker/requests/remove-raft-voter.js'
 import { ZERO_UUID } from '../../../src/lib/ids.js'
 import type { Voter } from '../../../src/raft/types.js'
 import { ErrorCode } from '../../../src/wire/errors.js'
+import { APIS } from '../../../src/wire/messages/index.js'
 import { ManualClock, Node } from './admin-services.js'
 
 const DIRECTORY = 'q1Sv0VjMQrqWYyW3bYb2-g'
@@ -156,4 +158,9 @@ describe('DescribeQuorum', () => {
   it('leaves out who never answered', () => {
     expect(describeWith([voter(1)], [progress(voter(7, ''), false)]).observers).toEqual([])
   })
+})
+
+it('ApiVersions lists exactly what is served', () => {
+  const served = allHandlers(node.services).map(({ api }) => api.name)
+  expect(served.sort()).toEqual(APIS.map(({ name }) => name).sort())
 })
