@@ -63,6 +63,50 @@ describe('CreateTopics', () => {
     }
   })
 
+  it('puts no two replicas into one rack while another one is free, and all racks lead', () => {
+    const rackOf = (id: number) => ['a', 'b', 'c'][id % 3]!
+    const cluster = new Cluster({ voters: [1, 2, 3, 4, 5, 6] })
+    for (const id of [1, 2, 3, 4, 5, 6]) cluster.start(id, { rack: rackOf(id) })
+    cluster.create('t', { numPartitions: 12, replicationFactor: 3 })
+    // What is there counts where partitions are added.
+    cluster.decide({
+      type: 'createPartitions',
+      validateOnly: false,
+      topics: [{ name: 't', count: 24, assignments: [] }],
+    })
+    const { partitions } = cluster.committed.topicsByName.get('t')!
+    for (const { replicas } of partitions) expect(new Set(replicas.map(rackOf)).size).toBe(3)
+    for (const id of [1, 2, 3, 4, 5, 6]) {
+      expect(partitions.filter(({ replicas }) => replicas[0] === id)).toHaveLength(4)
+      expect(partitions.filter(({ replicas }) => replicas.includes(id))).toHaveLength(12)
+    }
+  })
+
+  it('with fewer racks than replicas, or racks of unequal size, every rack has one', () => {
+    const rackOf = (id: number) => (id === 1 ? 'small' : 'large')
+    const cluster = new Cluster({ voters: [1, 2, 3, 4] })
+    for (const id of [1, 2, 3, 4]) cluster.start(id, { rack: rackOf(id) })
+    cluster.create('t', { numPartitions: 12, replicationFactor: 3 })
+    for (const { replicas } of cluster.committed.topicsByName.get('t')!.partitions) {
+      expect(replicas).toContain(1)
+      expect(new Set(replicas).size).toBe(3)
+    }
+  })
+
+  it('a rack whose broker is down gets replicas only where the others are too few', () => {
+    const cluster = new Cluster({ voters: [1, 2, 3] })
+    for (const id of [1, 2, 3]) cluster.start(id, { rack: `r${id}` })
+    cluster.kill(3)
+    cluster.create('two', { numPartitions: 6, replicationFactor: 2 })
+    cluster.create('three', { numPartitions: 6, replicationFactor: 3 })
+    for (const { replicas } of cluster.committed.topicsByName.get('two')!.partitions)
+      expect(replicas).not.toContain(3)
+    for (const { replicas, isr } of cluster.committed.topicsByName.get('three')!.partitions) {
+      expect(replicas[2]).toBe(3)
+      expect(isr).not.toContain(3)
+    }
+  })
+
   it.each([
     ['', 'empty'],
     ['.', '"."'],
