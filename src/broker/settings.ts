@@ -11,8 +11,13 @@ export function limitsOf(configs: ConfigView): ServerLimits {
     maxFrameBytes: configs.int('socket.request.max.bytes'),
     maxInflightRequests: 64,
     maxUnsentBytes: 64 * 1024 * 1024,
-    maxConnections: configs.int('max.connections'),
-    maxConnectionsPerIp: configs.int('max.connections.per.ip'),
+    // Dynamic: looked up for each connection.
+    get maxConnections() {
+      return configs.int('max.connections')
+    },
+    get maxConnectionsPerIp() {
+      return configs.int('max.connections.per.ip')
+    },
     maxIdleMs: idleMs(Number(configs.bigint('connections.max.idle.ms'))),
   }
 }

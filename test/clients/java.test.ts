@@ -42,7 +42,7 @@ describeWith("Kafka's own tools", () => {
     expect(listed).toBe('made\n')
     const [head, ...partitions] = described.trimEnd().split('\n')
     expect(head).toMatch(
-      /^Topic: made\tTopicId: [\w-]{22}\tPartitionCount: 3\tReplicationFactor: 3\tConfigs: retention.ms=60000$/,
+      /^Topic: made\tTopicId: [\w-]{22}\tPartitionCount: 3\tReplicationFactor: 3\tConfigs: min.insync.replicas=2,retention.ms=60000$/,
     )
     expect(partitions).toHaveLength(3)
     for (const [i, line] of partitions.entries()) {

@@ -6,4 +6,6 @@ export const TIMER_RELATIONS = [
     limit: 'controller.quorum.election.timeout.ms',
     factor: 5,
   },
+  // A follower without anything to fetch must not fall behind by waiting for it.
+  { interval: 'replica.fetch.wait.max.ms', limit: 'replica.lag.time.max.ms', factor: 2 },
 ] as const

@@ -55,13 +55,21 @@ export const TRAFFIC_CONFIGS: ConfigDefinition[] = [
     { min: 0 },
     'Bytes of memory that a compaction reads at a time.',
   ),
-  brokerConfig('max.connections', 'int', INT_MAX, { min: 0 }, 'The most connections of this broker.'),
+  brokerConfig(
+    'max.connections',
+    'int',
+    INT_MAX,
+    { min: 0 },
+    'The most connections of this broker.',
+    'broker',
+  ),
   brokerConfig(
     'max.connections.per.ip',
     'int',
     INT_MAX,
     { min: 0 },
     'The most connections from one address.',
+    'broker',
   ),
   brokerConfig(
     'max.incremental.fetch.session.cache.slots',
