@@ -31,6 +31,8 @@ export function readSegment(
   const first = segment.locate(offset)
   if (first === null) return null
   const nothing = { chunks: [], byteLength: 0, nextOffset: offset }
+  // Before it is taken for one that is not to be read yet: a rotten length would make readers wait for ever.
+  checkEnds(segment, first.position, first.header.lastOffset, evidence)
   const firstBytes = first.header.sizeInBytes
   if (first.header.lastOffset >= maxOffset || (firstBytes > maxBytes && !minOneBatch)) return nothing
   const room = segment.sizeInBytes - first.position
@@ -54,6 +56,7 @@ export function readSegment(
       )
     }
     segment.checkFollows(header, first.position + at, expected)
+    checkEnds(segment, first.position + at, header.lastOffset, evidence)
     if (header.lastOffset >= maxOffset) break
     if (crc32c(bytes.subarray(at + CRC_FROM, at + header.sizeInBytes)) !== header.crc) {
       throw new LogDamage(`${segment.path('.log')} is damaged at ${first.position + at}: wrong CRC`)
@@ -72,4 +75,12 @@ export function readSegment(
   }
   if (at === 0) return nothing
   return { chunks: [bytes.subarray(0, at)], byteLength: at, nextOffset }
+}
+
+/** @throws LogDamage where the batch claims offsets that the segment cannot hold */
+function checkEnds(segment: Segment, position: number, lastOffset: Offset, evidence: SegmentEvidence): void {
+  if (lastOffset < evidence.endOffset) return
+  throw new LogDamage(
+    `${segment.path('.log')} is damaged at ${position}: a batch ends at ${lastOffset}, and the segment before ${evidence.endOffset}`,
+  )
 }

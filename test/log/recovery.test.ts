@@ -278,6 +278,25 @@ describe('while it runs', () => {
     expect(bench.quarantined).toHaveLength(1)
   })
 
+  it('finds a flipped last offset in the background and when it is read', () => {
+    // Each byte of the last offset's delta, of an old batch and of the first.
+    for (const position of [23, 24, 25, 26].flatMap((byte) => [byte, 5 * 101 + byte])) {
+      const bench = Bench.started()
+      appendMany(bench.log(), 100)
+      bench.stop()
+      bench.disk.flipBit(LOG, position)
+      expect(bench.start().quarantined).toEqual([])
+      bench.world.runFor(60_000)
+      expect(bench.quarantined, `at ${position}`).toHaveLength(1)
+    }
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 100)
+    bench.sync(log)
+    bench.disk.flipBit(LOG, 5 * 101 + 24)
+    expect(() => readAll(log)).toThrow(/damaged/)
+  })
+
   it('finds a flipped base offset or leader epoch in the background', () => {
     for (const position of [7, 15, 20 * 101 + 4, 20 * 101 + 14, 39 * 101 + 6, 39 * 101 + 15]) {
       const bench = Bench.started()
