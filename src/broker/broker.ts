@@ -120,6 +120,7 @@ export class KoggeNode {
       brokerEpoch: () => this.lifecycle?.brokerEpoch ?? 0,
       isServing: () => this.lifecycle?.isUnfenced() ?? false,
       onLeaderLost: (leader: NodeId) => this.cache.suspect(leader),
+      isCutOff: () => this.lifecycle?.isCutOff() ?? true,
     }
     this.partitions = new PartitionManager(late)
     this.groups = new GroupCoordinatorRuntime({ ...late, partitions: this.partitions })
@@ -297,6 +298,7 @@ export class KoggeNode {
       rack: config.rack,
       heartbeatIntervalMs: configs.int('broker.heartbeat.interval.ms'),
       heartbeatTimeoutMs: configs.int('broker.heartbeat.interval.ms'),
+      sessionTimeoutMs: configs.int('broker.session.timeout.ms'),
       requestTimeoutMs: configs.int('broker.session.timeout.ms'),
       clock: ports.clock,
       logger: ports.logger.child({ component: 'lifecycle' }),

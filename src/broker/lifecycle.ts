@@ -17,6 +17,9 @@ export class BrokerLifecycle {
   private registeredEpoch: BrokerEpoch = 0
   private recovered = false
   private heartbeatInFlight = false
+  private heartbeatSentMs = Number.NEGATIVE_INFINITY
+  /** When the last heartbeat was sent that the controller answered: its session began no earlier. */
+  private lastContactMs = Number.NEGATIVE_INFINITY
   private timer: Timer | null = null
   private onShutDownAllowed: (() => void) | null = null
 
@@ -48,6 +51,12 @@ export class BrokerLifecycle {
   isUnfenced(): boolean {
     const own = this.options.ownImage()
     return own !== undefined && own.epoch === this.registeredEpoch && !own.fenced
+  }
+
+  /** So long without the controller that it may have fenced this broker, and given what it leads to others. */
+  isCutOff(): boolean {
+    const { clock, sessionTimeoutMs } = this.options
+    return clock.monotonicMs() - this.lastContactMs > sessionTimeoutMs
   }
 
   /** The image holds this very registration. */
@@ -125,6 +134,7 @@ export class BrokerLifecycle {
     if (this.heartbeatInFlight || (this.phase !== 'active' && this.phase !== 'shuttingDown')) return
     this.heartbeatInFlight = true
     const { options } = this
+    this.heartbeatSentMs = options.clock.monotonicMs()
     options.quorum.submit(
       {
         type: 'brokerHeartbeat',
@@ -148,6 +158,7 @@ export class BrokerLifecycle {
       this.onHeartbeatFailure(reply)
       return
     }
+    this.lastContactMs = this.heartbeatSentMs
     if (this.phase === 'shuttingDown' && reply.shouldShutDown) {
       this.onShutDownAllowed?.()
       return
@@ -194,6 +205,7 @@ export interface LifecycleOptions {
   readonly rack: string | null
   readonly heartbeatIntervalMs: number
   readonly heartbeatTimeoutMs: number
+  readonly sessionTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly clock: Clock
   readonly logger: Logger

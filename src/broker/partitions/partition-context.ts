@@ -23,6 +23,8 @@ export interface PartitionContext {
   readonly eligibility: Eligibility
   /** The loop stood still just now: `Partition.onStall` will come, and no follower is judged before. */
   isStalled(): boolean
+  /** See PartitionServices. */
+  isCutOff(): boolean
   /** Carries it to the controller; `Partition.onProposalResult` follows. */
   proposeIsr(partition: Partition, proposal: IsrProposal): void
   /** The leader that the image names now, for the hint of KIP-951. */

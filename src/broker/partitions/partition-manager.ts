@@ -67,6 +67,7 @@ export class PartitionManager {
       lagTimeMaxMs: configs.int('replica.lag.time.max.ms'),
       producerExpirationMs: configs.int('producer.id.expiration.ms'),
       eligibility: (id) => services.metadata.image.brokers.get(id),
+      isCutOff: () => services.isCutOff?.() ?? false,
       isStalled: () => clock.monotonicMs() - this.checkDueMs > STALL_MS,
       proposeIsr: (partition, proposal) => this.isrUpdates.propose(partition, proposal),
       currentLeader: (partition) => this.currentLeader(partition.topicId, partition.partitionId),

@@ -73,7 +73,12 @@ export function readForFetch(partition: Partition, asked: ReadOptions): Partitio
     return { ...read, errorCode: ErrorCode.OFFSET_OUT_OF_RANGE }
   }
   if (diverging !== null) return { ...read, diverging }
-  if (asked.fetchOffset > log.logEndOffset) return { ...read, errorCode: ErrorCode.OFFSET_OUT_OF_RANGE }
+  if (asked.fetchOffset > log.logEndOffset) {
+    // A client that was told so would begin anew somewhere else: not by a leader that others may have replaced.
+    return partition.mayBeDeposed
+      ? failedRead(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+      : { ...read, errorCode: ErrorCode.OFFSET_OUT_OF_RANGE }
+  }
   const limit = asked.isReplica ? log.logEndOffset : leader.state.highWatermark
   if (asked.fetchOffset >= limit || (asked.maxBytes <= 0 && !asked.minOneBatch)) return read
   try {

@@ -89,6 +89,11 @@ export class Partition {
     return this.roleValue.type === 'leader' ? this.roleValue.state : undefined
   }
 
+  /** Another broker may lead by now, and have written beyond the end that is known here. */
+  get mayBeDeposed(): boolean {
+    return this.context.isCutOff()
+  }
+
   /** The image names this broker as the leader. Returns whether a new leader epoch began here. */
   lead(image: PartitionImage): boolean {
     const nowMs = this.context.clock.monotonicMs()

@@ -32,6 +32,8 @@ export type PartitionServices = Pick<
   >
   /** A follower's connection to this leader broke: its process may have died (MetadataCache's suspects). */
   readonly onLeaderLost?: (leader: NodeId) => void
+  /** No word of the controller for a session's time: others may lead by now what this broker led. */
+  readonly isCutOff?: () => boolean
 }
 
 export interface AppendOptions {

@@ -238,6 +238,7 @@ export class Broker {
       brokerEpoch: () => this.brokerEpoch,
       isServing: () => true,
       onLeaderLost: (leader: number) => void cluster.lostLeaders.push(leader),
+      isCutOff: () => cluster.deaf.has(this.id),
     }
     this.partitions = new PartitionManager(services)
     const handlers = { ...services, partitions: this.partitions } as unknown as BrokerServices

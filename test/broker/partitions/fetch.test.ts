@@ -60,6 +60,12 @@ function produce(cluster: Cluster, ...values: string[]): void {
   cluster.run(20)
 }
 
+function fetchNow(cluster: Cluster, fetch: (body: Body) => { response: FetchResponse | null }) {
+  const outcome = fetch({ offset: 0, maxWaitMs: 0 })
+  cluster.run(50)
+  return outcome
+}
+
 const first = (outcome: { response: FetchResponse | null }) => outcome.response?.responses[0]?.partitions[0]
 const offsets = (outcome: { response: FetchResponse | null }) =>
   [...iterateBatches(first(outcome)!.records as Uint8Array)].map((view) => view.baseOffset)
@@ -122,6 +128,21 @@ describe('fetching', () => {
     const beyond = fetch({ offset: 3, maxWaitMs: 10 })
     cluster.run(50)
     expect(first(beyond)!.errorCode).toBe(ErrorCode.OFFSET_OUT_OF_RANGE)
+  })
+
+  it('does not tell a client to begin anew where others may lead by now and have written more', () => {
+    const { cluster, fetch } = started()
+    produce(cluster, 'a')
+    cluster.deaf.add(1)
+    cluster.elect(2, [2, 3])
+    cluster.run(50)
+    cluster.node(2).append(batch(['b', 'c']))
+    cluster.run(50)
+    const beyond = fetch({ offset: 3, epoch: 0, maxWaitMs: 10 })
+    cluster.run(50)
+    expect(first(beyond)!.errorCode).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    // What it has it may still serve: that is committed.
+    expect(offsets(fetchNow(cluster, fetch))).toEqual([0])
   })
 
   it('sends the first batch whole though it is over the limits, and no second one', () => {
