@@ -51,7 +51,7 @@ const startedMs = performance.now()
 const verdicts = await inParallel(bugs, async (bug): Promise<Verdict> => {
   const copy = `${copies}/${bug.name}`
   plant(bug, build, copy)
-  const schedule = SCHEDULES.find(({ mutant }) => mutant === bug.name)?.name ?? null
+  const schedule = bug.schedule ?? SCHEDULES.find(({ mutant }) => mutant === bug.name)?.name ?? null
   const caught = await hunt(copy, {
     ...huntOf(bug.profile ?? null, Number(values.seeds)),
     isBug: true,

@@ -179,6 +179,9 @@ export class EpochsAreMonotonic extends Invariant {
       this.fail(
         `${known} and ${life} both lead ${now.name}@${now.leaderEpoch} (node and how often it was started)`,
       )
+    // KIP-279: at its log end, even where it never writes anything.
+    if (now.latestEpoch < now.leaderEpoch)
+      this.fail(`${where} leads epoch ${now.leaderEpoch} and has recorded ${now.latestEpoch}`)
     if (now.isr === null || now.isr.type === 'committed') return
     let proposals = this.proposals.get(now.key)
     if (proposals === undefined) this.proposals.set(now.key, (proposals = new Set()))

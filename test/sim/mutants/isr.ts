@@ -78,6 +78,7 @@ export const ISR_BUGS: readonly PlantedBug[] = [
         replace: 'if (false)',
       },
     ],
+    schedule: 'delayed-alter-partition',
   },
   {
     name: 'lets-fenced-replicas-in',

@@ -18,6 +18,8 @@ export interface PlantedBug extends Edit {
   readonly also?: readonly Edit[]
   /** The profile under whose faults it is looked for; else the one that each seed draws. */
   readonly profile?: string
+  /** What shows it where no seed did; else the schedule that names it. */
+  readonly schedule?: string
 }
 
 /** The text of each file that the bug changes. @throws Error where what an edit replaces is not there exactly once */

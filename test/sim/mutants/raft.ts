@@ -82,6 +82,7 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     replace: `    const commitIndex = core.commitIndex;
     progress.toldCommitIndex = commitIndex;`,
     profile: 'partitions',
+    schedule: 'divergent-tails',
   },
   {
     name: 'keeps-entries-that-contradict-the-leader',

@@ -21,6 +21,7 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     file: 'src/broker/partitions/partition-reads.js',
     find: 'if (asked.lastFetchedEpoch < 0)\n        return null;',
     replace: 'return null;',
+    schedule: 'double-failover',
   },
   {
     name: 'cuts-where-the-leader-says-alone',
@@ -35,6 +36,7 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     file: 'src/log/epoch-cache.js',
     find: 'if (epoch === this.latest)\n            return { epoch, endOffset: logEndOffset };',
     replace: 'return { epoch, endOffset: logEndOffset };',
+    schedule: 'double-failover',
   },
   {
     name: 'does-not-record-an-epoch-without-batches',
@@ -50,6 +52,14 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     file: 'src/log/partition-log.js',
     find: 'this.flush.lowerDurableEnd(this.endOffset);\n        this.epochs.truncateFromEnd(this.endOffset);',
     replace: 'this.flush.lowerDurableEnd(this.endOffset);',
+    also: [
+      {
+        file: 'src/log/partition-log.js',
+        find: 'this.epochs.truncateFromEnd(offset);\n            return;',
+        replace: 'return;',
+      },
+    ],
+    schedule: 'double-failover',
   },
   {
     name: 'serves-whatever-epoch-is-asked',
@@ -90,6 +100,7 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
             partition.lastHighWatermark = partition.highWatermark;
             return this.backOff(entry, 'later');
         }`,
+    schedule: 'double-failover',
   },
   {
     name: 'promises-before-its-fsync',
@@ -195,6 +206,7 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     file: 'src/broker/requests/list-offsets.js',
     find: '!isReplica && !leader.state.isHighWatermarkCurrent',
     replace: 'false',
+    schedule: 'high-watermark-truncation',
   },
   {
     name: 'appends-repeated-sequences',

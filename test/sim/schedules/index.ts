@@ -54,10 +54,13 @@ export const SCHEDULES: readonly Schedule[] = [
       // At this moment the follower holds it, and has not heard that it is committed.
       stage.node(2).crash()
       stage.wait('shrunk ISR', () => stage.partition(1)!.leading!.isr.isr.length === 1)
+      stage.expect('the end is told', stage.latest(1, 'c', -1) === 2)
       stage.node(2).start(0)
       stage.wait('follower that knows its leader', () => stage.partition(2)?.role.type === 'follower')
       stage.node(1).crash()
       stage.wait('leader in the place of the dead one', () => stage.leads(2))
+      const end = stage.latest(2, 'c', -1)
+      stage.expect(`what it does not know yet is not told: ${end}`, end === 'OFFSET_NOT_AVAILABLE')
       stage.finish()
     },
   },
@@ -75,8 +78,7 @@ export const SCHEDULES: readonly Schedule[] = [
       careless(stage, 1, 'a2')
       careless(stage, 1, 'a3')
       alone(stage, 2, 1)
-      careless(stage, 2, 'b1')
-      careless(stage, 2, 'b2')
+      for (const value of ['b1', 'b2', 'b3', 'b4', 'b5']) careless(stage, 2, value)
       alone(stage, 1, 2)
       careless(stage, 1, 'a4')
       stage.node(2).start(0)
@@ -104,6 +106,49 @@ export const SCHEDULES: readonly Schedule[] = [
       stage.wait('eligible replica that leads', () => stage.leads(2))
       careless(stage, 2, 'another in its place')
       stage.node(1).start(0)
+      stage.finish()
+    },
+  },
+  {
+    name: 'early-return',
+    about: "a replica enters the ISR before it holds what its leader's epoch began with (KIP-497)",
+    mutant: 'lets-in-below-the-epoch-start',
+    play(stage) {
+      stage.begin([1, 2], 3)
+      acknowledged(stage, 1, 'on both')
+      alone(stage, 1, 2)
+      stage.wait('ISR of one', () => stage.partition(1)!.leading!.isr.isr.length === 1)
+      careless(stage, 1, 'on one alone')
+      careless(stage, 1, 'this as well')
+      stage.node(1).crash()
+      alone(stage, 1, 2)
+      stage.node(2).start(0)
+      stage.finish()
+    },
+  },
+  {
+    name: 'unreconciled-follower',
+    about: 'a leader counts what a follower holds of another history (KAFKA-14704)',
+    mutant: 'counts-offsets-of-a-diverging-log',
+    play(stage) {
+      stage.begin([1, 2], 3)
+      acknowledged(stage, 1, 'on both')
+      alone(stage, 2, 1)
+      stage.node(1).start(0)
+      stage.wait('ISR of two', () => stage.partition(2)?.leading?.isr.isr.length === 2)
+      stage.runFor(500)
+      // What the leader wrote last nobody has when its leadership moves, and it stays in the ISR.
+      stage.cut(1, 2)
+      careless(stage, 2, 'on one alone')
+      stage.electPreferred(3)
+      stage.wait('preferred leader', () => stage.leads(1) && !stage.leads(2))
+      let isAcknowledged = false
+      stage.send(1, 'in its place', -1, 5_000, (produced) => {
+        isAcknowledged = produced?.errorCode === ErrorCode.NONE
+      })
+      stage.runFor(100)
+      stage.heal()
+      stage.wait('acknowledgement', () => isAcknowledged)
       stage.finish()
     },
   },
@@ -151,6 +196,25 @@ export const SCHEDULES: readonly Schedule[] = [
       stage.runFor(1_000)
       stage.expect('the late request changed nothing', stage.image(2)!.isr.join() === '1,2')
       acknowledged(stage, 1, 'on two')
+      stage.finish()
+    },
+  },
+  {
+    name: 'pending-shrink',
+    about: 'a leader acts on a change of the ISR that the controller has not made (KIP-497)',
+    mutant: 'takes-a-shrink-for-granted',
+    play(stage) {
+      stage.begin([1, 2, 3], 2)
+      stage.holds = (_from, _to, message) =>
+        message.type === 'command' && message.command.type === 'alterPartitions'
+      stage.cut(1, 3)
+      careless(stage, 1, 'what one of them misses')
+      stage.wait('request for a shrink', () => stage.held.length > 0)
+      const produced = stage.produce(1, 'not on all of them', -1, 1_000)
+      stage.expect(
+        `the ISR is as the controller has it: ${produced?.errorCode}`,
+        produced?.errorCode === ErrorCode.REQUEST_TIMED_OUT,
+      )
       stage.finish()
     },
   },

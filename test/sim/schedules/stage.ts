@@ -5,6 +5,7 @@ import type { MetadataImage, PartitionImage } from '../../../src/metadata/image.
 import type { Compression } from '../../../src/ports/compression.js'
 import { ErrorCode, errorName } from '../../../src/wire/errors.js'
 import { CreateTopics } from '../../../src/wire/messages/create-topics.js'
+import { ElectLeaders } from '../../../src/wire/messages/elect-leaders.js'
 import { Fetch } from '../../../src/wire/messages/fetch.js'
 import { IncrementalAlterConfigs } from '../../../src/wire/messages/incremental-alter-configs.js'
 import { ListOffsets } from '../../../src/wire/messages/list-offsets.js'
@@ -155,6 +156,12 @@ export class Stage implements SimNodeWorld, Observed {
     const configs = [{ name: 'retention.ms', configOperation: 0, value }]
     const resources = [{ resourceType: 2, resourceName: TOPIC, configs }]
     this.call(id, IncrementalAlterConfigs, 1, { resources, validateOnly: false }, () => {})
+  }
+
+  /** Asks a node to have the first of the replicas lead again, and waits for nothing. */
+  electPreferred(id: number): void {
+    const topicPartitions = [{ topic: TOPIC, partitions: [0] }]
+    this.call(id, ElectLeaders, 2, { electionType: 0, topicPartitions, timeoutMs: 1_000 }, () => {})
   }
 
   /** An empty machine in its place. It must be down. */
