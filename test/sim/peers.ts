@@ -47,7 +47,7 @@ export class SimPeerNetwork<M> {
 export function copyOf<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map(copyOf) as T
-  if (value instanceof Uint8Array) return Uint8Array.prototype.slice.call(value) as T
+  if (value instanceof Uint8Array) return new Uint8Array(value) as T
   if (Object.getPrototypeOf(value) !== Object.prototype) return structuredClone(value)
   const copy = { ...value } as Record<string, unknown>
   for (const key in copy) {
