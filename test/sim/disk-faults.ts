@@ -56,12 +56,12 @@ export const DISK_FAULTS = {
     // Where not even the reserve is left, a node may end; whoever starts it again has made room.
     if (freeBytes < RESERVED_BYTES / 2) {
       const restart = gaveUp(context, node)
-      node.mayGiveUp(() => {
-        node.disk.leaveFree(Number.POSITIVE_INFINITY)
+      node.onFullDisk = () => {
+        node.makeRoom()
         restart()
-      })
+      }
     }
-    context.later(randomBetween(random, 500, 6_000), () => node.disk.leaveFree(Number.POSITIVE_INFINITY))
+    context.later(randomBetween(random, 500, 6_000), () => node.makeRoom())
     return true
   },
 

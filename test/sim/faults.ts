@@ -81,7 +81,7 @@ export class FaultSchedule implements FaultContext {
     this.world.links.loss.clear()
     for (const node of this.world.nodes) {
       node.healDisk()
-      node.disk.leaveFree(Number.POSITIVE_INFINITY)
+      node.makeRoom()
       node.cancelFailure()
       node.setWallOffset(0)
       if (node !== lost) this.bringBack(node)

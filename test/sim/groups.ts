@@ -24,6 +24,8 @@ export class SimGroupMember extends FetchingClient {
   private generation = -1
   private coordinator = -1
   private owned: readonly number[] = []
+  /** By partition, the leader epoch with which its position was committed. */
+  private readonly leastEpochs = new Map<number, number>()
   /** Counts assignments: what was under way for an earlier one is stale. */
   private round = 0
   private isLeaving = false
@@ -170,8 +172,10 @@ export class SimGroupMember extends FetchingClient {
       if (this.world.observer.isNewestLeader(OFFSETS_PARTITION, coordinator)) operation.end('ok', ops)
       this.world.history.begin(this.historyProcess, 'subscribe').end('ok')
       this.owned = owned
-      for (const { partitionIndex, committedOffset } of partitions)
+      for (const { partitionIndex, committedOffset, committedLeaderEpoch } of partitions) {
         this.positions.set(partitionIndex, Math.max(0, committedOffset))
+        this.leastEpochs.set(partitionIndex, committedLeaderEpoch ?? -1)
+      }
       this.poll(round)
     })
   }
@@ -181,12 +185,15 @@ export class SimGroupMember extends FetchingClient {
     const isStale = (): boolean => round !== this.round || this.isLeaving || this.stopped
     if (isStale()) return
     const byLeader = new Map<number, number[]>()
+    let isStaleLeader = false
     for (const partition of this.owned) {
-      const { id } = this.leaderOf(partition)
-      if (id >= 0) byLeader.set(id, [...(byLeader.get(id) ?? []), partition])
+      const { id, epoch } = this.leaderOf(partition)
+      // KIP-320: a leader older than what was committed may not hold it.
+      if (epoch < (this.leastEpochs.get(partition) ?? -1)) isStaleLeader = true
+      else if (id >= 0) byLeader.set(id, [...(byLeader.get(id) ?? []), partition])
     }
     let waiting = byLeader.size
-    let allFine = byLeader.size > 0
+    let allFine = byLeader.size > 0 && !isStaleLeader
     const next = (): void => {
       if (isStale()) return
       const again = (): void => this.after(this.world.load.groupFetchIntervalMs, () => this.poll(round))
@@ -211,6 +218,7 @@ export class SimGroupMember extends FetchingClient {
     const partitions = this.owned.map((partitionIndex) => ({
       partitionIndex,
       committedOffset: this.position(partitionIndex),
+      committedLeaderEpoch: this.leaderOf(partitionIndex).epoch,
       committedMetadata: '',
     }))
     const body = {

@@ -16,7 +16,9 @@ import {
 } from '../../src/log/raft-log-codec.js'
 import type { MetadataImage } from '../../src/metadata/image.js'
 import type { Compression } from '../../src/ports/compression.js'
+import { DiskError } from '../../src/ports/disk.js'
 import type { LogFields, Logger } from '../../src/ports/logger.js'
+import type { Dialer, Listener } from '../../src/ports/network.js'
 import type { HardState } from '../../src/raft/types.js'
 import type { SimProcess, SimWorldClock } from './clock.js'
 import { SimDisk } from './disk.js'
@@ -104,9 +106,12 @@ export class SimNode {
     }
   }
 
-  /** The process is free to say that it cannot go on. */
-  mayGiveUp(givenUp: () => void): void {
-    this.onGivenUp = givenUp
+  /** Of a disk without any room: until it has some, each process is free to say that it cannot go on. Null: not now. */
+  onFullDisk: (() => void) | null = null
+
+  makeRoom(): void {
+    this.disk.leaveFree(Number.POSITIVE_INFINITY)
+    this.onFullDisk = null
   }
 
   /** The same for a read or a write of a file. */
@@ -139,7 +144,8 @@ export class SimNode {
   }
 
   private onFatal(error: Error): void {
-    const givenUp = this.onGivenUp
+    const isFull = error instanceof DiskError && error.code === 'ENOSPC'
+    const givenUp = this.onGivenUp ?? (isFull ? this.onFullDisk : null)
     if (givenUp === null) return this.world.onFatal(this, error)
     this.onGivenUp = null
     this.process?.schedule(0, givenUp)
@@ -195,38 +201,48 @@ export class SimNode {
     this.disk.attach(process)
     this.store.attach(process)
     const endpoint = world.network.endpoint(process, hostOf(this.id))
-    let opened = 0
     const random = world.random.fork()
     process.schedule(0, () => {
-      const node = new KoggeNode(
-        this.config(),
-        {
-          clock: process.clock,
-          random,
-          logger: new SimLogger((line) => world.log(this.id, line), {}),
-          disk: this.disk,
-          dialer: endpoint,
-          listener: endpoint,
-          compression: world.compression,
-          recordCodec,
-          openStore: (_directory, _options, done) => {
-            // A second opening within one process follows a quarantine.
-            if (opened++ > 0) {
-              if (!this.isRaftDamaged) throw new Error('an undamaged Raft log was moved aside')
-              this.store.wipe()
-            }
-            process.schedule(0, () => done(null, this.store))
-          },
-          openPeers: (handler) => world.peers.transport(this.id, hostOf(this.id), process, handler),
+      try {
+        this.run(process, random, endpoint)
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error
+        this.onFatal(error)
+      }
+    })
+  }
+
+  private run(process: SimProcess, random: SeededRandom, endpoint: Dialer & Listener): void {
+    const { world } = this
+    let opened = 0
+    const node = new KoggeNode(
+      this.config(),
+      {
+        clock: process.clock,
+        random,
+        logger: new SimLogger((line) => world.log(this.id, line), {}),
+        disk: this.disk,
+        dialer: endpoint,
+        listener: endpoint,
+        compression: world.compression,
+        recordCodec,
+        openStore: (_directory, _options, done) => {
+          // A second opening within one process follows a quarantine.
+          if (opened++ > 0) {
+            if (!this.isRaftDamaged) throw new Error('an undamaged Raft log was moved aside')
+            this.store.wipe()
+          }
+          process.schedule(0, () => done(null, this.store))
         },
-        (error) => this.onFatal(error),
-      )
-      this.node = node
-      const { metadata } = node.services
-      metadata.onChange(() => world.onImage(this, metadata.image))
-      node.start((error) => {
-        if (error !== null) this.onFatal(error)
-      })
+        openPeers: (handler) => world.peers.transport(this.id, hostOf(this.id), process, handler),
+      },
+      (error) => this.onFatal(error),
+    )
+    this.node = node
+    const { metadata } = node.services
+    metadata.onChange(() => world.onImage(this, metadata.image))
+    node.start((error) => {
+      if (error !== null) this.onFatal(error)
     })
   }
 
