@@ -38,12 +38,14 @@ export class PeerDirectory {
   private readonly reported = new Map<NodeId, Address>()
   private readonly connected = new Set<NodeId>()
   private readonly farewells = new Map<NodeId, Timer>()
+  private lastReport: readonly NodeId[]
   private voters: readonly Voter[] = []
   private dialled = ''
   private learners = ''
 
   constructor(private readonly options: PeerDirectoryOptions) {
     this.configured = new Map(options.configured.map(({ nodeId, host, port }) => [nodeId, { host, port }]))
+    this.lastReport = options.remembered.map((voter) => voter.nodeId)
     for (const { nodeId, host, port } of options.remembered) this.reported.set(nodeId, { host, port })
   }
 
@@ -131,8 +133,9 @@ export class PeerDirectory {
     this.update()
   }
 
-  /** What another controller says of the voters. */
+  /** What another controller says of the voters. While this node catches up, that is newer than what its log says. */
   report(voters: readonly PeerAddress[]): void {
+    this.lastReport = voters.map((voter) => voter.nodeId)
     for (const { nodeId, host, port } of voters) this.reported.set(nodeId, { host, port })
     this.update()
   }
@@ -180,7 +183,8 @@ export class PeerDirectory {
     const ids = new Set([...this.configured.keys(), ...this.found.keys()])
     for (const { nodeId } of this.voters) ids.add(nodeId)
     if (isController) for (const nodeId of this.introduced.keys()) ids.add(nodeId)
-    if (this.voters.length === 0) for (const nodeId of this.reported.keys()) ids.add(nodeId)
+    const isVoter = this.voters.some((voter) => voter.nodeId === self.nodeId)
+    if (!isVoter) for (const nodeId of this.lastReport) ids.add(nodeId)
     ids.delete(self.nodeId)
     const wanted = new Map<NodeId, Address>()
     for (const nodeId of ids) {

@@ -198,8 +198,10 @@ export class PeerNetwork {
     const voters = this.directory.firstHandVoters()
     const shared = JSON.stringify(voters)
     if (shared === this.shared) return
+    const isFirst = this.shared === ''
     this.shared = shared
-    if (this.directory.allConfigured(voters)) return
+    // Whoever connects later is told on its introduction.
+    if (isFirst) return
     for (const peer of this.connected) this.send(peer, 'controller', { type: 'voterAddresses', voters })
   }
 

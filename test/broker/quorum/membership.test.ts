@@ -249,6 +249,24 @@ describe('changes of the voters', () => {
       type: 'alterConfigs',
     })
   })
+  it('a node that catches up hangs up on no voter that its log does not name yet', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    cluster.untilLed()
+    const fourth = cluster.add(4)
+    fourth.start()
+    cluster.until(() => fourth.leader !== undefined)
+    cluster.reply(fourth.submit({ type: 'promoteVoter', nodeId: 4 }))
+    const broker = cluster.add(11, { isController: false, bootstrap: [1] })
+    broker.start()
+    cluster.until(hasVoters(cluster, [1, 2, 3, 4]))
+    cluster.world.runFor(1000)
+    expect(cluster.nodes.flatMap((node) => node.lost)).toEqual([])
+    // And lets go of one that is no voter any more.
+    cluster.reply(broker.submit({ type: 'removeVoter', nodeId: 4, directoryId: 'dir-4' }))
+    cluster.until(() => !broker.reactor!.status().addresses.some(({ nodeId }) => nodeId === 4))
+  })
+
   it('voters whose bootstrap servers have all gone find each other after a stop of all', () => {
     const cluster = new TestCluster(THREE, 1, { forgetPeerAfterMs: 1000 })
     cluster.startAll()
