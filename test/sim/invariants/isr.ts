@@ -247,31 +247,3 @@ function proposalOf(leaderEpoch: number, partitionEpoch: number, isr: readonly N
 function textOf({ leader, leaderEpoch, isr, elr, replicas }: PartitionImage): string {
   return `leader ${leader}@${leaderEpoch} replicas ${replicas.join('/')} ISR ${isr.join('/')} ELR ${elr.join('/')}`
 }
-
-/** A broker that leads before it knows of its own registration answers that it has no such partition. */
-export class UnfencedBrokersAreReady extends Invariant {
-  readonly title = 'an unfenced broker has applied its registration and opened its logs'
-  /** 'node@epoch' of registrations that were seen unfenced: the first time is the one that counts. */
-  private readonly unfenced = new Set<string>()
-
-  override onImage(world: Watched, _node: SimNode, image: MetadataImage): void {
-    for (const { id, epoch, fenced } of image.brokers.values()) {
-      const key = `${id}@${epoch}`
-      if (fenced || this.unfenced.has(key)) continue
-      this.unfenced.add(key)
-      this.judge(world, id, epoch)
-    }
-  }
-
-  private judge(world: Watched, id: NodeId, epoch: number): void {
-    const node = world.nodes.find((each) => each.id === id)
-    if (node === undefined || !node.isUp || node.node === null || node.isStopping) return
-    const { services, state } = node.node
-    if (services.brokerEpoch() !== epoch) return
-    this.checks++
-    const known = services.metadata.image.brokers.get(id)?.epoch
-    if (known !== epoch)
-      this.fail(`node ${id} is unfenced as of registration ${epoch}, and knows of ${known ?? 'none'}`)
-    if (state === 'starting' || state === 'recovering') this.fail(`node ${id} is unfenced and ${state}`)
-  }
-}

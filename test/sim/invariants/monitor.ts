@@ -3,6 +3,7 @@ import type { QuorumControl } from '../../../src/broker/quorum/options.js'
 import type { MetadataImage } from '../../../src/metadata/image.js'
 import { LogIndex } from '../log-index.js'
 import type { SimNode } from '../node.js'
+import { UnfencedBrokersAreReady } from './brokers.js'
 import {
   CommitsAreKept,
   ConsumedNeverChanges,
@@ -24,7 +25,6 @@ import {
   LeaderWaitsForAllEligible,
   MembersHoldCommitted,
   OnlyLiveReplicasJoin,
-  UnfencedBrokersAreReady,
 } from './isr.js'
 import {
   OneLeaderPerTerm,
