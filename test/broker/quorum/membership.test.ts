@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { RaftMessage } from '../../../src/raft/types.js'
 import { ErrorCode } from '../../../src/wire/errors.js'
 import { TestCluster, type TestNode } from './cluster.js'
 
@@ -258,7 +259,13 @@ describe('changes of the voters', () => {
     cluster.until(() => fourth.leader !== undefined)
     cluster.reply(fourth.submit({ type: 'promoteVoter', nodeId: 4 }))
     const broker = cluster.add(11, { isController: false, bootstrap: [1] })
+    // It hears of the voters, and connects to them, before it gets the log, which begins with three.
+    const isLog = ({ type }: RaftMessage) => type === 'append' || type === 'installSnapshot'
+    cluster.peers.drop = (_from, to, message) =>
+      to === 11 && message.type === 'raft' && isLog(message.message)
     broker.start()
+    cluster.world.runFor(1000)
+    cluster.peers.drop = null
     cluster.until(hasVoters(cluster, [1, 2, 3, 4]))
     cluster.world.runFor(1000)
     expect(cluster.nodes.flatMap((node) => node.lost)).toEqual([])
