@@ -14,7 +14,7 @@ const HELP = `Plants bugs in copies of the build and lets the simulation look fo
 
   --jobs J       processes (default 2)
   --seeds N      lives that a bug may survive before it counts as missed (default 16)
-  --start SEED   the first of them (default 1)
+  --start SEED   the first of them (default 101)
   --seconds S    simulated seconds of each (default 30); the liveness phase comes on top
   --only NAME    bugs whose name contains this`
 
@@ -22,7 +22,7 @@ const { values } = parseArgs({
   options: {
     jobs: { type: 'string', default: '2' },
     seeds: { type: 'string', default: '16' },
-    start: { type: 'string', default: '1' },
+    start: { type: 'string', default: '101' },
     seconds: { type: 'string', default: '30' },
     only: { type: 'string', default: '' },
     help: { type: 'boolean', default: false },
@@ -38,6 +38,8 @@ const start = Number(values.start)
 const seconds = Number(values.seconds)
 const bugs = PLANTED_BUGS.filter(({ name }) => name.includes(values.only))
 const CONTROL_CHUNK = 4
+/** A bug that a schedule is there for is given to chance for no longer. */
+const SEEDS_BEFORE_SCHEDULE = 4
 
 interface Verdict {
   readonly bug: PlantedBug
@@ -52,11 +54,9 @@ const verdicts = await inParallel(bugs, async (bug): Promise<Verdict> => {
   const copy = `${copies}/${bug.name}`
   plant(bug, build, copy)
   const schedule = bug.schedule ?? SCHEDULES.find(({ mutant }) => mutant === bug.name)?.name ?? null
-  const caught = await hunt(copy, {
-    ...huntOf(bug.profile ?? null, Number(values.seeds)),
-    isBug: true,
-    schedule,
-  })
+  const seeds =
+    schedule === null ? Number(values.seeds) : Math.min(Number(values.seeds), SEEDS_BEFORE_SCHEDULE)
+  const caught = await hunt(copy, { ...huntOf(bug.profile ?? null, seeds), isBug: true, schedule })
   const verdict = { bug, caught }
   console.log(lineOf(verdict))
   return verdict

@@ -3,8 +3,8 @@ import type { RaftMessage } from '../../../src/raft/types.js'
 import type { SimNode } from '../node.js'
 import { Invariant, type RaftState, type Watched } from './invariant.js'
 
-/** Twice check-quorum's 1.5 election time-outs, for clocks that run slow and a loop that drains its sockets first. */
-const RESIGN_WITHIN_MS = 3_000
+/** A third more than check-quorum allows, for clocks that run slow and a loop that drains its sockets first. */
+const RESIGN_WITHIN_MS = 2_000
 /** A leader has a timer every 100 ms: whoever ran nothing for so long was paused, and has the time from then on. */
 const PAUSED_MS = 500
 /** A small part of what it is allowed. */
