@@ -1,4 +1,5 @@
 import { ErrorCode, isRetriable } from '../../src/wire/errors.js'
+import { AlterPartitionReassignments } from '../../src/wire/messages/alter-partition-reassignments.js'
 import { CreatePartitions } from '../../src/wire/messages/create-partitions.js'
 import { CreateTopics } from '../../src/wire/messages/create-topics.js'
 import { DeleteTopics } from '../../src/wire/messages/delete-topics.js'
@@ -53,10 +54,11 @@ export class SimAdministrator extends SimClient {
   private act(done: () => void): void {
     const present = [...this.topics].filter(([, { exists }]) => exists === true).map(([name]) => name)
     const one = present[this.draw(Math.max(1, present.length))]
-    const kind = this.draw(10)
+    const kind = this.draw(12)
     if (kind < 4) this.configure(done)
     else if (kind < 6) this.elect(done)
     else if (kind < 8 && present.length < MOST_TOPICS) this.create(done)
+    else if (kind >= 10) this.reassign(this.draw(2) === 0 ? one : undefined, done)
     else if (one !== undefined && kind === 8) this.grow(one, done)
     else if (one !== undefined) this.remove(one, done)
     else this.create(done)
@@ -117,6 +119,31 @@ export class SimAdministrator extends SimClient {
       const results = response?.replicaElectionResults.flatMap((topic) => topic.partitionResult) ?? []
       const isDone = results.some((result) => result.errorCode === ErrorCode.NONE)
       this.report(isDone ? ErrorCode.NONE : NOT_ANSWERED, 'preferredElections', done)
+    })
+  }
+
+  /**
+   * To other nodes or into another order, or back: also while an earlier move goes on. The records' topic keeps three
+   * replicas, the others two at least: one lost disk is never the last copy.
+   */
+  private reassign(own: string | undefined, done: () => void): void {
+    const nodes = [...this.world.nodeIds]
+    const target: number[] = []
+    const size = own === undefined ? 3 : 2 + this.draw(2)
+    while (target.length < size && nodes.length > 0) target.push(nodes.splice(this.draw(nodes.length), 1)[0]!)
+    const replicas = this.draw(5) === 0 ? null : target
+    const name = own ?? this.topic
+    const partitions = [{ partitionIndex: own === undefined ? this.draw(this.partitions) : 0, replicas }]
+    const body = {
+      timeoutMs: 2_000,
+      allowReplicationFactorChange: true,
+      topics: [{ name, partitions }],
+    }
+    this.call(this.anyNode(), AlterPartitionReassignments, 1, body, (response) => {
+      const refused = response === null ? NOT_ANSWERED : response.errorCode
+      const errorCode =
+        refused !== ErrorCode.NONE ? refused : response!.responses[0]!.partitions[0]!.errorCode
+      this.report(errorCode, 'reassignments', done)
     })
   }
 

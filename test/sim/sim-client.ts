@@ -45,6 +45,7 @@ export const WORKLOAD_EVENTS = [
   'topicsDeleted',
   'partitionsCreated',
   'preferredElections',
+  'reassignments',
   'groupJoins',
   'groupLeaves',
   'groupDeaths',

@@ -1,4 +1,5 @@
 import type { NodeId } from '../../../src/lib/ids.js'
+import { countedReplicas } from '../../../src/metadata/configs.js'
 import type { MetadataImage, PartitionImage } from '../../../src/metadata/image.js'
 import { maximalIsr, proposedIsr } from '../../../src/partition/isr.js'
 import type { LeaderState } from '../../../src/partition/leader-state.js'
@@ -33,7 +34,7 @@ export class LeaderWaitsForAllEligible extends Invariant {
   }
 
   private judge(world: Watched, name: string, key: string, image: PartitionImage): void {
-    if (image.isr.length < Math.min(world.minInsyncReplicas, image.replicas.length)) return
+    if (image.isr.length < Math.min(world.minInsyncReplicas, countedReplicas(image))) return
     const leader = leaderOf(world, key, image)
     if (leader === undefined) return
     this.checks++
@@ -140,7 +141,7 @@ export class IsrIsSound extends Invariant {
   override onState(world: Watched, { name, partition }: PartitionFact, key: string): void {
     this.checks++
     const { isr, elr, replicas, leader, partitionEpoch } = partition
-    const minIsr = Math.min(world.minInsyncReplicas, replicas.length)
+    const minIsr = Math.min(world.minInsyncReplicas, countedReplicas(partition))
     const where = `${name}: replicas ${replicas.join('/')} ISR ${isr.join('/')} ELR ${elr.join('/')} leader ${leader}`
     if ([...isr, ...elr].some((member) => !replicas.includes(member))) this.fail(`a stranger in ${where}`)
     if (isr.some((member) => elr.includes(member))) this.fail(`a member of both in ${where}`)
