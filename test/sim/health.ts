@@ -6,7 +6,7 @@ export function isWhole(nodes: readonly SimNode[]): boolean {
   return nodes.every(
     (node) =>
       node.isUp &&
-      node.node?.state === 'running' &&
+      node.node?.state === (node.roles.broker ? 'running' : 'none') &&
       node.quarantined().length === 0 &&
       node.replicas().every((status) => status.role !== 'leader' || isFullyReplicated(node, status)),
   )
@@ -18,9 +18,9 @@ function isFullyReplicated(node: SimNode, status: PartitionStatus): boolean {
   return replicas === undefined || status.isr.committed.length === replicas.length
 }
 
-/** Every node has a vote, under the directory that it has now. */
+/** Every controller has a vote, under the directory that it has now. */
 export function isQuorumWhole(nodes: readonly SimNode[]): boolean {
-  return nodes.every((node) => isVoter(nodes, node))
+  return nodes.every((node) => !node.roles.controller || isVoter(nodes, node))
 }
 
 /** As the leader sees it. */

@@ -1,6 +1,6 @@
 import { createMetadataRecordCodec } from '../../src/adapters/record-codec.js'
 import { KoggeNode } from '../../src/broker/broker.js'
-import type { NodeConfig } from '../../src/broker/node-config.js'
+import type { NodeConfig, NodeRoles } from '../../src/broker/node-config.js'
 import type { PartitionStatus } from '../../src/broker/partitions/types.js'
 import type { PeerMessage } from '../../src/broker/peer-message.js'
 import type { QuorumControl } from '../../src/broker/quorum/options.js'
@@ -74,6 +74,7 @@ export class SimNode {
     private readonly world: SimNodeWorld,
     private readonly voters: readonly NodeId[],
     private readonly properties: ReadonlyMap<string, string>,
+    readonly roles: NodeRoles = { broker: true, controller: true },
   ) {
     this.disk = new SimDisk(world.clock)
     this.store = new SimStore(world.clock)
@@ -335,7 +336,8 @@ export class SimNode {
       nodeId: this.id,
       rack: null,
       logDir: '/',
-      listeners: [listener('PLAINTEXT', KAFKA_PORT)],
+      listeners: this.roles.broker ? [listener('PLAINTEXT', KAFKA_PORT)] : [],
+      roles: this.roles,
       interBrokerListenerName: 'PLAINTEXT',
       controlListener: control,
       inspectListener: control,

@@ -45,14 +45,17 @@ describe('the command line of the simulation', () => {
     ['--seed', '1', '--seeds', '2'],
     ['--minutes', '1', '--seconds', '60'],
     ['--speed', '1'],
+    ['--nodes', '3', '--voters', '4'],
+    ['--nodes', '3', '--dedicated'],
   ])('refuses %s %s', (...args) => {
     expect(() => parseOptions(args, 0)).toThrow(UsageError)
   })
 
   it('names every option on which a life depends in the command that replays it', () => {
     const profile = profileByName('disks')!
-    const life = parsed(...replayCommand({ seed: 7, nodes: 5, seconds: 90, profile }).split(' ').slice(4))
-    expect(life).toMatchObject({ seed: 7, nodes: 5, seconds: 90, profile, trace: true })
+    const shape = { nodes: 5, voters: 3, isDedicated: true, seconds: 90 }
+    const words = replayCommand({ seed: 7, ...shape, profile }).split(' ')
+    expect(parsed(...words.slice(4))).toMatchObject({ seed: 7, ...shape, profile, trace: true })
   })
 
   it('explains each profile', () => {

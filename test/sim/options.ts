@@ -10,6 +10,9 @@ export interface SimOptions {
   /** Wall-clock minutes after which a sweep begins no further life; 0: no bound. */
   readonly budgetMinutes: number
   readonly nodes: number
+  /** null: all nodes. */
+  readonly voters: number | null
+  readonly isDedicated: boolean
   /** Simulated seconds under load and faults; the liveness phase comes on top. */
   readonly seconds: number
   /** null: drawn from the seed. */
@@ -28,7 +31,9 @@ export const HELP = `Lives a cluster of real brokers in a simulated world; the s
   --start SEED        the sweep's first seed (any whole number; default: the time of day)
   --jobs J            child processes that share a sweep (default 1)
   --budget-minutes M  wall-clock minutes after which a sweep begins no further life
-  --nodes N           nodes, all of them voters and brokers (default 3)
+  --nodes N           nodes (default 3), all of them voters and brokers unless said otherwise
+  --voters V          the first V are voters, the others brokers that follow without a vote
+  --dedicated         those voters are controllers and no brokers
   --minutes M         simulated minutes of a life under load and faults (default 1); the liveness phase comes on top
   --seconds S         the same in seconds
   --profile NAME      what strikes and how often (default: drawn from the seed)
@@ -37,6 +42,7 @@ ${PROFILES.map(({ name, about }) => `                        ${name.padEnd(12)}$
 
 npm run sim -- --seed 42                                     one life
 npm run sim -- --seed 42 --nodes 5 --minutes 10 --trace      a long one with its timeline
+npm run sim -- --seed 42 --nodes 6 --voters 3 --dedicated    three controllers and three brokers
 npm run sim -- --seeds 500 --jobs 2                          a sweep
 npm run sim -- --seeds 100 --start 7000 --profile disks      a sweep of chosen seeds and faults
 
@@ -54,11 +60,13 @@ export function parseOptions(args: readonly string[], now: number): SimOptions |
   const numbers = new Map<string, number>()
   let profile: Profile | null = null
   let trace = false
+  let isDedicated = false
   let isWorker = false
   for (let i = 0; i < args.length; i++) {
     const name = args[i]!
     if (name === '--help') return 'help'
     if (name === '--trace') trace = true
+    else if (name === '--dedicated') isDedicated = true
     else if (name === '--worker') isWorker = true
     else if (name === '--profile') profile = profileNamed(args[++i])
     else if (NUMBERS.has(name)) numbers.set(name, numberOf(name, args[++i]))
@@ -70,13 +78,21 @@ export function parseOptions(args: readonly string[], now: number): SimOptions |
   if (numbers.has('--minutes') && numbers.has('--seconds'))
     throw new UsageError('--minutes and --seconds say the same: not both')
   const minutes = numbers.get('--minutes')
+  const nodes = atLeastOne('--nodes', numbers.get('--nodes') ?? 3)
+  const voters = numbers.has('--voters') ? atLeastOne('--voters', numbers.get('--voters')!) : null
+  if (voters !== null && voters > nodes)
+    throw new UsageError('--voters are some of --nodes: no more than those')
+  if (isDedicated && (voters ?? nodes) >= nodes)
+    throw new UsageError('--dedicated needs brokers as well: fewer --voters than --nodes')
   return {
     seed,
     seeds: numbers.get('--seeds') ?? 20,
     start: numbers.get('--start') ?? Math.floor(now / 1000),
     jobs: Math.max(1, numbers.get('--jobs') ?? 1),
     budgetMinutes: numbers.get('--budget-minutes') ?? 0,
-    nodes: atLeastOne('--nodes', numbers.get('--nodes') ?? 3),
+    nodes,
+    voters,
+    isDedicated,
     seconds: minutes === undefined ? (numbers.get('--seconds') ?? DEFAULT_SECONDS) : minutes * 60,
     profile,
     trace,
@@ -91,6 +107,7 @@ const NUMBERS: ReadonlyMap<string, boolean> = new Map([
   ['--start', false],
   ['--jobs', false],
   ['--nodes', false],
+  ['--voters', false],
   ['--seconds', false],
   ['--minutes', true],
   ['--budget-minutes', true],
@@ -116,13 +133,15 @@ function profileNamed(name: string | undefined): Profile {
   return found
 }
 
+/** What a life depends on, apart from its seed and its profile. */
+export type LifeShape = Pick<SimOptions, 'nodes' | 'voters' | 'isDedicated' | 'seconds'>
+
 /** The command that lives this life again, with every option on which it depends. */
-export function replayCommand(life: {
-  seed: number
-  nodes: number
-  seconds: number
-  profile: Profile
-}): string {
-  const length = life.seconds === DEFAULT_SECONDS ? '' : ` --seconds ${life.seconds}`
-  return `npm run sim -- --seed ${life.seed} --nodes ${life.nodes} --profile ${life.profile.name}${length} --trace`
+export function replayCommand(life: LifeShape & { seed: number; profile: Profile }): string {
+  const words = ['npm run sim --', `--seed ${life.seed}`, `--nodes ${life.nodes}`]
+  if (life.voters !== null) words.push(`--voters ${life.voters}`)
+  if (life.isDedicated) words.push('--dedicated')
+  words.push(`--profile ${life.profile.name}`)
+  if (life.seconds !== DEFAULT_SECONDS) words.push(`--seconds ${life.seconds}`)
+  return [...words, '--trace'].join(' ')
 }

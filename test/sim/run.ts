@@ -10,9 +10,10 @@ const options = optionsOrExit()
 const compression = await loadCompression()
 
 function live(seed: number, onLine?: (line: string) => void): RunResult {
-  const { nodes, seconds } = options
+  const { nodes, seconds, isDedicated } = options
+  const voters = options.voters ?? nodes
   const profile = options.profile ?? profileOfSeed(seed)
-  return new SimRun({ seed, nodes, seconds, profile, compression, onLine }).run()
+  return new SimRun({ seed, nodes, voters, isDedicated, seconds, profile, compression, onLine }).run()
 }
 
 if (options.isWorker) {

@@ -38,8 +38,13 @@ describe('a cluster in a simulated world', { timeout: TIMEOUT_MS }, () => {
     expect([...checks].filter(([name, count]) => count === 0 && !LEFT_TO_CHANCE.has(name))).toEqual([])
   })
 
-  it.each([1, 5])('lives with %i nodes', (nodes) => {
-    expect(new SimRun({ seed: 36, nodes, seconds: SECONDS, compression }).run().violation).toBeNull()
+  it.each([
+    { nodes: 1, voters: 1, isDedicated: false },
+    { nodes: 5, voters: 5, isDedicated: false },
+    { nodes: 5, voters: 3, isDedicated: false },
+    { nodes: 6, voters: 3, isDedicated: true },
+  ])('lives with $nodes nodes, $voters of them voters, dedicated: $isDedicated', (shape) => {
+    expect(new SimRun({ seed: 36, ...shape, seconds: SECONDS, compression }).run().violation).toBeNull()
   })
 
   it.each(REGRESSIONS)('lives through seed $seed again: $about', ({ seed, nodes, profile, seconds }) => {

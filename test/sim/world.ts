@@ -1,3 +1,4 @@
+import type { NodeRoles } from '../../src/broker/node-config.js'
 import type { PeerMessage } from '../../src/broker/peer-message.js'
 import { randomBelow, randomBetween, SeededRandom } from '../../src/lib/prng.js'
 import type { MetadataImage, PartitionImage } from '../../src/metadata/image.js'
@@ -22,6 +23,10 @@ import { PARTITIONS, TOPIC, Workload } from './workload.js'
 export interface RunOptions {
   readonly seed: number
   readonly nodes: number
+  /** The first so many are controllers and found the cluster; the others follow without a vote. Unless said: all. */
+  readonly voters?: number
+  /** Those are controllers alone, and the others the brokers. */
+  readonly isDedicated?: boolean
   /** Simulated seconds under load and faults. */
   readonly seconds: number
   readonly compression: Compression
@@ -143,12 +148,23 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.links = new SimLinks(this.random.fork())
     this.network = new SimNetwork(this.clock, this.links)
     this.peers = new SimPeerNetwork<PeerMessage>(this.network)
-    this.minInsyncReplicas = Math.min(2, options.nodes)
     const ids = Array.from({ length: options.nodes }, (_, i) => i + 1)
+    const voters = ids.slice(0, options.voters ?? options.nodes)
+    const rolesOf = (id: number): NodeRoles =>
+      voters.includes(id)
+        ? { broker: options.isDedicated !== true, controller: true }
+        : { broker: true, controller: false }
     this.nodes = ids.map(
       (id) =>
-        new SimNode(id, this, ids, new Map([['node.id', String(id)], ...Object.entries(BROKER_PROPERTIES)])),
+        new SimNode(
+          id,
+          this,
+          voters,
+          new Map([['node.id', String(id)], ...Object.entries(BROKER_PROPERTIES)]),
+          rolesOf(id),
+        ),
     )
+    this.minInsyncReplicas = Math.min(2, this.brokers.length)
     this.invariants = new InvariantMonitor(this, options.judgedBy ?? 'all', (violation) =>
       this.onViolation(violation),
     )
@@ -264,9 +280,9 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   /** What was confirmed to the administrator is what every node says. */
   private verifyCommands(): void {
     const answers = new Map<number, readonly string[]>()
-    for (const { id } of this.nodes) this.workload.verifyCommands(id, (wrong) => answers.set(id, wrong))
-    this.clock.runUntilTrue(() => answers.size === this.nodes.length, LIVENESS_LIMIT_MS)
-    for (const { id } of this.nodes) {
+    for (const { id } of this.brokers) this.workload.verifyCommands(id, (wrong) => answers.set(id, wrong))
+    this.clock.runUntilTrue(() => answers.size === this.brokers.length, LIVENESS_LIMIT_MS)
+    for (const { id } of this.brokers) {
       const [first] = answers.get(id) ?? [`node ${id} does not answer`]
       if (first !== undefined) throw new Violation('a confirmed command holds', first)
     }
@@ -293,7 +309,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       dialer: this.network.endpoint(process, name),
       random: this.random.fork(),
       compression: this.compression,
-      nodeIds: this.nodes.map((n) => n.id),
+      nodeIds: this.brokers.map((n) => n.id),
       load: this.profile.load,
       observer: this,
       history: this.history,
@@ -377,6 +393,10 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       if (!this.workload.hasConsumed(partition, highest)) return false
     }
     return true
+  }
+
+  private get brokers(): readonly SimNode[] {
+    return this.nodes.filter((node) => node.roles.broker)
   }
 
   isWhole(): boolean {
