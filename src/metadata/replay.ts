@@ -196,30 +196,38 @@ export class MutableImage implements MetadataImage {
 
   /** A snapshot: replaying it gives an equal image, and equal images give equal snapshots. */
   toRecords(): MetadataRecord[] {
-    const records: MetadataRecord[] = []
-    if (this.clusterId !== '') records.push({ type: 'clusterRecord', clusterId: this.clusterId })
-    for (const [name, level] of this.features) records.push({ type: 'featureLevelRecord', name, level })
+    return [...this.records()]
+  }
+
+  /** The same, one by one; the image must not change meanwhile (a clone does not). */
+  *records(): Generator<MetadataRecord, void, void> {
+    if (this.clusterId !== '') yield { type: 'clusterRecord', clusterId: this.clusterId }
+    for (const [name, level] of this.features) yield { type: 'featureLevelRecord', name, level }
+    yield* this.brokerRecords()
+    for (const topic of this.topicsById.values()) {
+      yield { type: 'topicRecord', name: topic.name, topicId: topic.id }
+      for (let id = 0; id < topic.partitions.length; id++) {
+        yield partitionRecord(topic.id, id, topic.partitions[id]!)
+      }
+    }
+    yield* configRecords('topic', this.topicConfigs)
+    yield* configRecords('broker', this.brokerConfigs)
+    yield* configRecords('clientMetrics', this.clientMetrics)
+    if (this.nextProducerId > 0) {
+      const { nextProducerId } = this
+      yield { type: 'producerIdsRecord', brokerId: NO_NODE, brokerEpoch: 0, nextProducerId }
+    }
+  }
+
+  private *brokerRecords(): Generator<MetadataRecord, void, void> {
     let lastEpoch = 0
     for (const { id, epoch, ...rest } of this.brokers.values()) {
       const { directoryIds, endpoints, features } = rest
       const lists = { directoryIds: [...directoryIds], endpoints: [...endpoints], features: [...features] }
-      records.push({ type: 'registerBrokerRecord', brokerId: id, brokerEpoch: epoch, ...rest, ...lists })
+      yield { type: 'registerBrokerRecord', brokerId: id, brokerEpoch: epoch, ...rest, ...lists }
       lastEpoch = epoch
     }
-    if (lastEpoch + 1 < this.nextBrokerEpoch) records.push(...spentEpoch(this.nextBrokerEpoch - 1))
-    for (const topic of this.topicsById.values()) {
-      records.push({ type: 'topicRecord', name: topic.name, topicId: topic.id })
-      topic.partitions.forEach((partition, partitionId) => {
-        records.push(partitionRecord(topic.id, partitionId, partition))
-      })
-    }
-    records.push(...configRecords('topic', this.topicConfigs), ...configRecords('broker', this.brokerConfigs))
-    records.push(...configRecords('clientMetrics', this.clientMetrics))
-    if (this.nextProducerId > 0) {
-      const { nextProducerId } = this
-      records.push({ type: 'producerIdsRecord', brokerId: NO_NODE, brokerEpoch: 0, nextProducerId })
-    }
-    return records
+    if (lastEpoch + 1 < this.nextBrokerEpoch) yield* spentEpoch(this.nextBrokerEpoch - 1)
   }
 }
 

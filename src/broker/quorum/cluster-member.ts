@@ -13,6 +13,7 @@ import type { EventRing } from './events.js'
 import type { QuorumListener } from './handle.js'
 import type { QuorumReactorOptions, QuorumSettings } from './options.js'
 import { type MembershipResult, RaftDriver } from './raft-driver.js'
+import { SnapshotWriter } from './snapshot-writer.js'
 import type { StateMachine } from './state-machine.js'
 
 export interface MemberEnvironment {
@@ -45,6 +46,7 @@ export class ClusterMember {
   private readonly adopted: KnownCluster | undefined
   private role: RaftRole
   private transferDone: ((moved: boolean) => void) | undefined
+  private readonly snapshots: SnapshotWriter
 
   constructor(
     private readonly environment: MemberEnvironment,
@@ -53,6 +55,7 @@ export class ClusterMember {
     const { options, settings, directoryId } = environment
     const { contents, adopted } = entered
     const { nodeId, random, clock } = options
+    this.snapshots = new SnapshotWriter(clock, options.codec)
     const node = new RaftNode({
       self: { nodeId, directoryId },
       random,
@@ -143,6 +146,7 @@ export class ClusterMember {
   }
 
   close(): void {
+    this.snapshots.cancel()
     this.controller.deactivate()
     this.driver.close()
   }
@@ -157,19 +161,18 @@ export class ClusterMember {
     this.activateWhereDue()
     this.controller.onApplied(appliedIndex)
     this.environment.onApplied()
-    if (!state.isSnapshotDue) return
-    const data = state.takeSnapshot()
-    events.emit({ type: 'snapshotTaken', index: appliedIndex, bytes: data.length })
-    this.input({
-      type: 'snapshotTaken',
-      index: appliedIndex,
-      data,
-      keepEntries: settings.snapshotTailEntries,
+    if (!state.isSnapshotDue || this.snapshots.isWriting) return
+    state.snapshotBegun()
+    this.snapshots.write(state.image, (data) => {
+      events.emit({ type: 'snapshotTaken', index: appliedIndex, bytes: data.length })
+      const keepEntries = settings.snapshotTailEntries
+      this.input({ type: 'snapshotTaken', index: appliedIndex, data, keepEntries })
     })
   }
 
   private onRestore(snapshot: Snapshot): void {
     const { state, events, listener } = this.environment
+    this.snapshots.cancel()
     const records = state.restore(snapshot)
     events.emit({ type: 'snapshotInstalled', index: snapshot.index, bytes: snapshot.data.length })
     listener.onSnapshot(records, snapshot.index)

@@ -47,9 +47,9 @@ export class StateMachine {
     return this.entriesSinceSnapshot >= snapshotEntries || this.bytesSinceSnapshot >= snapshotBytes
   }
 
-  takeSnapshot(): Uint8Array {
+  /** One is taken of what has been applied now. */
+  snapshotBegun(): void {
     this.entriesSinceSnapshot = 0
     this.bytesSinceSnapshot = 0
-    return this.codec.encode(this.image.toRecords())
   }
 }
