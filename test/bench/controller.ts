@@ -147,8 +147,10 @@ function main(): void {
     const resources = [{ resourceType: 'broker' as const, resourceName: '', operations }]
     bench.command({ type: 'alterConfigs', validateOnly: false, replaceAll: false, resources })
   })
-  bench.measure('elect preferred leaders of all partitions', () => {
-    bench.command({ type: 'electLeaders', unclean: false, all: true, partitions: [] })
+  bench.measure('create one topic of 10000 partitions', () => {
+    const shape = { replicationFactor: REPLICAS, assignments: [], configs: [], internal: false }
+    const topics = [{ name: 'large', numPartitions: 10_000, ...shape }]
+    bench.command({ type: 'createTopics', validateOnly: false, topics })
   })
   const clone = timed(() => bench.committed.clone())
   console.log(`clone for a new controller: ${clone.toFixed(1)} ms`)
