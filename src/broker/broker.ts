@@ -308,6 +308,7 @@ export class KoggeNode {
       appliedIndex: () => this.cache.appliedIndex,
       ownImage: () => this.cache.image.brokers.get(config.nodeId),
       quarantined: () => this.partitions.quarantined(),
+      isSettled: () => this.partitions.isSettled(),
     })
   }
 

@@ -141,7 +141,7 @@ export class BrokerLifecycle {
         brokerId: options.nodeId,
         brokerEpoch: this.registeredEpoch,
         appliedIndex: options.appliedIndex(),
-        wantFence: !(this.recovered && this.isRegistered()),
+        wantFence: !this.mayServe(),
         wantShutDown: this.phase === 'shuttingDown',
         quarantined: options.quarantined(),
       },
@@ -149,6 +149,12 @@ export class BrokerLifecycle {
       options.heartbeatTimeoutMs,
       (reply) => this.onHeartbeat(reply),
     )
+  }
+
+  /** Once unfenced, it stays so while it catches up with the image: as any broker that hears of changes a little later. */
+  private mayServe(): boolean {
+    if (!this.recovered || !this.isRegistered()) return false
+    return this.isUnfenced() || this.options.isSettled()
   }
 
   private onHeartbeat(reply: ControllerReply): void {
@@ -218,6 +224,8 @@ export interface LifecycleOptions {
   appliedIndex(): LogIndex
   ownImage(): BrokerImage | undefined
   quarantined(): { topicId: Uuid; partitionId: number }[]
+  /** What leads and follows here is what the image says. */
+  isSettled(): boolean
 }
 
 function failureOf(reply: ControllerReply): { errorCode: number; errorMessage: string } {

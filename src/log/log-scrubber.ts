@@ -38,17 +38,16 @@ export class LogScrubber {
     }
   }
 
-  /** Returns how many bytes at most were read. */
+  /** Returns how many bytes were read. */
   private read(log: PartitionLog): number {
     const { cursor } = this
     // Should it throw, it has reported the damage, and the next log is due.
     this.at++
     this.cursor = 0
-    const bytes = Math.min(log.sizeBytes, STEP_BYTES)
-    const next = log.scrub(cursor, STEP_BYTES)
-    if (next === null) return bytes
+    const read = log.scrub(cursor, STEP_BYTES)
+    if (read === null) return 0
     this.at--
-    this.cursor = next
-    return STEP_BYTES
+    this.cursor = read.nextOffset
+    return read.byteLength
   }
 }

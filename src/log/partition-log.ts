@@ -367,14 +367,14 @@ export class PartitionLog implements ReplicaLog {
     this.config = config
   }
 
-  /** Checks so many bytes of old segments by CRC, from `cursor` on. Returns where to go on; null: all was seen. */
-  scrub(cursor: Offset, maxBytes: number): Offset | null {
+  /** Checks so many bytes of old segments by CRC, from `cursor` on. Returns what was read; null: all was seen. */
+  scrub(cursor: Offset, maxBytes: number): { byteLength: number; nextOffset: Offset } | null {
     if (this.isClosed || !this.isStored) return null
     this.open()
     return this.faults.detectDamage(() => {
       const from = Math.max(cursor, this.startOffset)
       if (from >= this.endOffset) return null
-      return this.readStored(from, this.endOffset, maxBytes, true).nextOffset
+      return this.readStored(from, this.endOffset, maxBytes, true)
     })
   }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../../ports/clock.js'
 import type { Random } from '../../ports/random.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { FetchRequest } from '../../wire/messages/fetch.js'
+import { refresh, type SessionWatch, unwatch } from './session-watch.js'
 
 /** One partition of a fetch, in a session or not. */
 export interface FetchPartition {
@@ -25,6 +26,8 @@ export interface FetchPartition {
    * that durable, and would only be sent the same again.
    */
   awaitsReplica: boolean
+  /** Tells its session when it may have something to tell. */
+  watch: SessionWatch | null
 }
 
 /** A running incremental fetch (KIP-227). */
@@ -35,8 +38,14 @@ export interface FetchSession {
   readonly replicaId: NodeId
   /** The epoch that the next request must carry. */
   nextEpoch: number
-  /** In the order in which they are served: who got something goes to the end. */
   readonly partitions: Map<string, FetchPartition>
+  /** What may have something to tell, in the order in which it is served: who got something goes to the end. */
+  readonly pending: Set<FetchPartition>
+  /** The fetch that waits, to be looked at again. */
+  onReadable: (() => void) | null
+  /** Where the round over all partitions stands: see `refresh`. */
+  round: Iterator<FetchPartition>
+  refreshedAtMs: number
   lastUsedMs: number
   /** Answers the request that still waits, since a newer one of the same session is here. */
   answerEarlier: (() => void) | null
@@ -93,11 +102,15 @@ export class FetchSessions {
     session.nextEpoch = sessionEpoch === MAX_EPOCH ? 1 : sessionEpoch + 1
     this.touch(session)
     update(session, request, usesTopicIds)
+    refresh(session, this.clock.monotonicMs())
     return { type: 'session', session, isIncremental: true }
   }
 
   drop(sessionId: number): void {
-    this.sessions.get(sessionId)?.answerEarlier?.()
+    const session = this.sessions.get(sessionId)
+    if (session === undefined) return
+    session.answerEarlier?.()
+    for (const asked of session.partitions.values()) unwatch(asked)
     this.sessions.delete(sessionId)
   }
 
@@ -105,12 +118,17 @@ export class FetchSessions {
     if (replicaId !== -1) this.dropThoseOf(replicaId)
     if (partitions.length === 0 || !this.makeRoom(replicaId !== -1))
       return { type: 'sessionless', partitions }
+    const byKey = new Map(partitions.map((partition) => [keyOf(partition, usesTopicIds), partition]))
     const session: FetchSession = {
       id: this.newId(),
       usesTopicIds,
       replicaId,
       nextEpoch: 1,
-      partitions: new Map(partitions.map((partition) => [keyOf(partition, usesTopicIds), partition])),
+      partitions: byKey,
+      pending: new Set(partitions),
+      onReadable: null,
+      round: byKey.values(),
+      refreshedAtMs: this.clock.monotonicMs(),
       lastUsedMs: this.clock.monotonicMs(),
       answerEarlier: null,
     }
@@ -166,6 +184,7 @@ function requestedPartitions(request: FetchRequest, usesTopicIds: boolean): Fetc
         sentHighWatermark: -1,
         sentLogStartOffset: -1,
         awaitsReplica: false,
+        watch: null,
       }
       partitions.set(keyOf(partition, usesTopicIds), partition)
     }
@@ -177,7 +196,12 @@ function requestedPartitions(request: FetchRequest, usesTopicIds: boolean): Fetc
 function update(session: FetchSession, request: FetchRequest, usesTopicIds: boolean): void {
   for (const forgotten of request.forgottenTopicsData) {
     for (const partitionId of forgotten.partitions) {
-      session.partitions.delete(keyOf({ ...forgotten, partitionId }, usesTopicIds))
+      const key = keyOf({ ...forgotten, partitionId }, usesTopicIds)
+      const known = session.partitions.get(key)
+      if (known === undefined) continue
+      unwatch(known)
+      session.pending.delete(known)
+      session.partitions.delete(key)
     }
   }
   for (const named of requestedPartitions(request, usesTopicIds)) {
@@ -185,6 +209,7 @@ function update(session: FetchSession, request: FetchRequest, usesTopicIds: bool
     const known = session.partitions.get(key)
     if (known === undefined) {
       session.partitions.set(key, named)
+      session.pending.add(named)
       continue
     }
     // What the session was told stays.
@@ -194,6 +219,7 @@ function update(session: FetchSession, request: FetchRequest, usesTopicIds: bool
     known.logStartOffset = named.logStartOffset
     known.maxBytes = named.maxBytes
     known.awaitsReplica = false
+    session.pending.add(known)
   }
 }
 

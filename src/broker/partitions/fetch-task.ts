@@ -4,6 +4,7 @@ import type { FetchPartition, FetchSession } from './fetch-sessions.js'
 import type { Partition, ReadWaiter } from './partition.js'
 import { failedRead, type PartitionRead, readForFetch } from './partition-reads.js'
 import type { ThrottledSide } from './replication-throttle.js'
+import { watch } from './session-watch.js'
 
 export interface FetchTaskOptions {
   readonly maxWaitMs: number
@@ -86,21 +87,32 @@ export class FetchTask implements ReadWaiter {
     if (!this.isDone) this.finish()
   }
 
-  private get partitions(): Iterable<FetchPartition> {
-    return this.options.session?.partitions.values() ?? this.options.partitions
+  /** Those that may have something to tell. */
+  private get partitions(): readonly FetchPartition[] {
+    const { session, partitions } = this.options
+    return session === null ? partitions : [...session.pending]
   }
 
   private wait(): void {
     const { host, options } = this
-    for (const asked of this.partitions) {
+    const { session } = options
+    if (session === null) this.watchAll()
+    else {
+      session.answerEarlier = () => this.answerNow()
+      session.onReadable = () => this.onReadable()
+    }
+    this.cancelDeadline = host.deadline(options.maxWaitMs, () => this.answerNow())
+    host.onWaiting(this, true)
+  }
+
+  private watchAll(): void {
+    const { host, options } = this
+    for (const asked of options.partitions) {
       const found = host.find(asked, options.usesTopicIds)
       if ('errorCode' in found) continue
       this.watched.add(found.partition)
       found.partition.addReader(this, options.replica !== null)
     }
-    this.cancelDeadline = host.deadline(options.maxWaitMs, () => this.answerNow())
-    if (options.session !== null) options.session.answerEarlier = () => this.answerNow()
-    host.onWaiting(this, true)
   }
 
   /** A replica's offsets promise durability, those that its session repeats too. */
@@ -129,17 +141,18 @@ export class FetchTask implements ReadWaiter {
     const maxBytes = Math.min(this.options.maxBytes, this.options.roomBytes())
     let bytes = 0
     let isUrgent = mustAnswer
-    let isEmpty = true
     for (const asked of this.partitions) {
-      isEmpty = false
-      if (asked.awaitsReplica) continue
+      if (asked.awaitsReplica) {
+        this.options.session?.pending.delete(asked)
+        continue
+      }
       const read = this.read(asked, maxBytes - bytes, bytes === 0, throttled)
       bytes += read.byteLength
       if (read.errorCode !== ErrorCode.NONE || read.diverging !== null) isUrgent = true
-      answers.push({ asked, read })
+      if (!this.isIdle(asked, read)) answers.push({ asked, read })
     }
     // A replica's session may be empty for the moment; a client that asks for nothing is answered at once.
-    if (isEmpty && this.options.replica === null) isUrgent = true
+    if (this.asksForNothing && this.options.replica === null) isUrgent = true
     if (!isUrgent && bytes < this.options.minBytes) {
       if (throttled.isHeld) this.holdBack()
       return false
@@ -148,6 +161,20 @@ export class FetchTask implements ReadWaiter {
     this.finish()
     this.answer(this.settle(answers))
     return true
+  }
+
+  private get asksForNothing(): boolean {
+    const { session, partitions } = this.options
+    return session === null ? partitions.length === 0 : session.partitions.size === 0
+  }
+
+  /** Nothing to tell before it moves: its session need not look at it until then. */
+  private isIdle(asked: FetchPartition, read: PartitionRead): boolean {
+    const { session, isIncremental } = this.options
+    if (session === null || isEvent(read) || isChanged(asked, read)) return false
+    const end = session.replicaId === -1 ? read.highWatermark : asked.watch!.partition.log.logEndOffset
+    if (asked.fetchOffset >= end) session.pending.delete(asked)
+    return isIncremental
   }
 
   /** Held back by the throttle alone: looked at when it lets something through again. */
@@ -167,6 +194,9 @@ export class FetchTask implements ReadWaiter {
   ): PartitionRead {
     const { host, options } = this
     const found = host.find(asked, options.usesTopicIds)
+    if (options.session !== null) {
+      watch(options.session, asked, 'errorCode' in found ? null : found.partition)
+    }
     if ('errorCode' in found) return failedRead(found.errorCode)
     const { replica } = options
     if (replica !== null && found.partition.leading !== undefined) {
@@ -216,22 +246,17 @@ export class FetchTask implements ReadWaiter {
 
   /** Notes in the session what is being told, and leaves out what it was told before. */
   private settle(answers: readonly FetchAnswer[]): readonly FetchAnswer[] {
-    const { session, isIncremental, replica, usesTopicIds } = this.options
+    const { session, replica } = this.options
     if (session === null) return answers
-    const told: FetchAnswer[] = []
-    for (const answer of answers) {
-      const { asked, read } = answer
-      const isEvent = read.byteLength > 0 || read.errorCode !== ErrorCode.NONE || read.diverging !== null
-      const isChanged =
-        read.highWatermark !== asked.sentHighWatermark || read.logStartOffset !== asked.sentLogStartOffset
-      if (isIncremental && !isEvent && !isChanged) continue
+    for (const { asked, read } of answers) {
       asked.sentHighWatermark = read.highWatermark
       asked.sentLogStartOffset = read.logStartOffset
-      asked.awaitsReplica = replica !== null && isEvent
-      if (read.byteLength > 0) serveLast(session, asked, usesTopicIds)
-      told.push(answer)
+      asked.awaitsReplica = replica !== null && isEvent(read)
+      // Fairness: whoever got something is read last the next time.
+      const goesOn = session.pending.delete(asked) && !asked.awaitsReplica
+      if (goesOn) session.pending.add(asked)
     }
-    return told
+    return answers
   }
 
   private finish(): void {
@@ -243,15 +268,19 @@ export class FetchTask implements ReadWaiter {
     if (this.cancelDeadline === null) return
     this.cancelDeadline()
     this.cancelDeadline = null
-    if (this.options.session !== null) this.options.session.answerEarlier = null
+    if (this.options.session !== null) {
+      this.options.session.answerEarlier = null
+      this.options.session.onReadable = null
+    }
     this.host.onWaiting(this, false)
   }
 }
 
-/** Fairness: whoever got something is read last the next time. */
-function serveLast(session: FetchSession, asked: FetchPartition, usesTopicIds: boolean): void {
-  const key = `${usesTopicIds ? asked.topicId : asked.topic}:${asked.partitionId}`
-  if (session.partitions.get(key) !== asked) return
-  session.partitions.delete(key)
-  session.partitions.set(key, asked)
+function isEvent(read: PartitionRead): boolean {
+  return read.byteLength > 0 || read.errorCode !== ErrorCode.NONE || read.diverging !== null
+}
+
+/** Something that the session was not told yet. */
+function isChanged(asked: FetchPartition, read: PartitionRead): boolean {
+  return read.highWatermark !== asked.sentHighWatermark || read.logStartOffset !== asked.sentLogStartOffset
 }

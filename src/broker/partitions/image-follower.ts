@@ -1,6 +1,8 @@
 import type { Uuid } from '../../lib/ids.js'
+import { inTurns } from '../../log/in-turns.js'
 import type { QuarantinedLog } from '../../log/log-manager.js'
 import type { TopicImage } from '../../metadata/image.js'
+import type { Timer } from '../../ports/clock.js'
 import { DiskError } from '../../ports/disk.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { MetadataChange } from '../services.js'
@@ -14,6 +16,10 @@ import { Quarantine } from './quarantine.js'
 import type { ReplicaFetchers } from './replica-fetchers.js'
 import type { PartitionServices } from './types.js'
 
+/** So long one turn may bring replicas in line, and so many where time stands still within a turn. */
+const TURN_MS = 10
+const PARTITIONS_IN_TURN = 500
+
 /**
  * Makes the replicas of this broker what the metadata image says: which there are, who leads, who follows whom.
  * Nothing leads or follows before the image holds this very registration: the image of an earlier run may still name
@@ -23,6 +29,10 @@ export class ImageFollower {
   private readonly quarantine: Quarantine
   private isRegistered = false
   private straysRemoved = false
+  /** Topics that are not what the image says, perhaps; true: with a look at their configurations. */
+  private readonly waiting = new Map<Uuid, boolean>()
+  private timer: Timer | null = null
+  private isrRound: Timer | null = null
 
   constructor(
     private readonly services: PartitionServices,
@@ -36,6 +46,12 @@ export class ImageFollower {
     )
   }
 
+  /** Every replica is what the image says, which holds this very registration. */
+  isSettled(): boolean {
+    if (!this.isRegistered) this.openWhenRegistered()
+    return this.isRegistered && this.waiting.size === 0
+  }
+
   /** After the image was applied. */
   onMetadata(change: MetadataChange): void {
     if (!this.isRegistered) {
@@ -44,16 +60,19 @@ export class ImageFollower {
     }
     if (change.everything) {
       this.reconcileAll()
-      this.applyConfigs(change)
-    } else {
-      for (const topicId of change.topicsDeleted.keys()) this.removeTopic(topicId)
-      for (const topicId of change.topicsChanged) this.reconcileTopic(topicId)
-      this.applyConfigs(change)
-      if (change.brokersChanged.size > 0)
-        for (const partition of this.leaderships.leaders()) partition.checkIsr()
-      this.fetchers.onBrokersChanged(change.brokersChanged)
+      return
     }
-    this.removeStrays()
+    const { topicsByName } = this.services.metadata.image
+    for (const topicId of change.topicsDeleted.keys()) this.queue(topicId, false)
+    for (const topicId of change.topicsChanged) this.queue(topicId, false)
+    if (change.brokerConfigsChanged) for (const topicId of this.hosted.topicIds()) this.queue(topicId, true)
+    for (const name of change.topicConfigsChanged) {
+      const topicId = topicsByName.get(name)?.id
+      if (topicId !== undefined) this.queue(topicId, true)
+    }
+    this.work()
+    if (change.brokersChanged.size > 0) this.checkIsrs()
+    this.fetchers.onBrokersChanged(change.brokersChanged)
   }
 
   /** From time to time: what no change of the image will bring. */
@@ -61,10 +80,8 @@ export class ImageFollower {
     if (!this.isRegistered) this.openWhenRegistered()
     // One that was out of the ISR already sees no change of the image that would end its quarantine.
     if (!this.isRegistered) return
-    for (const { topicId } of this.quarantine.list()) {
-      if (this.services.metadata.image.topicsById.has(topicId)) this.reconcileTopic(topicId)
-      else this.quarantine.forgetTopic(topicId)
-    }
+    for (const { topicId } of this.quarantine.list()) this.queue(topicId, false)
+    this.work()
   }
 
   /** Replicas whose logs were damaged: named in each broker heartbeat until they have left the ISR. */
@@ -110,22 +127,68 @@ export class ImageFollower {
     // What was promised under an earlier registration counts for nothing (KIP-903).
     for (const log of this.services.logs.quarantined) this.quarantine.add(log, 0)
     this.reconcileAll()
-    this.removeStrays()
   }
 
   private reconcileAll(): void {
-    const { image } = this.services.metadata
-    for (const topicId of [...this.hosted.topicIds()]) {
-      if (!image.topicsById.has(topicId)) this.removeTopic(topicId)
-    }
-    for (const topic of image.topicsById.values()) this.reconcile(topic)
-    for (const partition of this.leaderships.leaders()) partition.checkIsr()
+    const { topicsById } = this.services.metadata.image
+    for (const topicId of this.hosted.topicIds()) if (!topicsById.has(topicId)) this.queue(topicId, false)
+    for (const topicId of topicsById.keys()) this.queue(topicId, true)
+    this.work()
+    this.checkIsrs()
     this.fetchers.onBrokersChanged(null)
   }
 
-  private reconcileTopic(topicId: Uuid): void {
+  private queue(topicId: Uuid, withConfigs: boolean): void {
+    this.waiting.set(topicId, withConfigs || this.waiting.get(topicId) === true)
+  }
+
+  /**
+   * Brings topics in line with the image, so many in a turn that the loop goes on: an election of ten thousand leaders
+   * is a series of small ones. What waits acts under the epoch that it knows, as on a broker that hears of it later.
+   */
+  private work(): void {
+    if (this.timer !== null) return
+    const { clock } = this.services
+    const begunMs = clock.monotonicMs()
+    let partitions = 0
+    for (const [topicId, withConfigs] of this.waiting) {
+      this.waiting.delete(topicId)
+      partitions += this.settle(topicId, withConfigs)
+      if (partitions >= PARTITIONS_IN_TURN || clock.monotonicMs() - begunMs > TURN_MS) break
+    }
+    if (this.waiting.size === 0) {
+      this.removeStrays()
+      return
+    }
+    this.timer = clock.after(0, () => {
+      this.timer = null
+      this.work()
+    })
+  }
+
+  /** Returns how many partitions it looked at. */
+  private settle(topicId: Uuid, withConfigs: boolean): number {
     const topic = this.services.metadata.image.topicsById.get(topicId)
-    if (topic !== undefined) this.reconcile(topic)
+    if (topic === undefined) {
+      const count = this.hosted.ofTopic(topicId).length
+      this.removeTopic(topicId)
+      return count
+    }
+    this.reconcile(topic)
+    if (withConfigs) this.applyConfigs(topic)
+    return topic.partitions.length
+  }
+
+  /** A broker was fenced, came back or is gone: each leader looks whether its ISR has to change. */
+  private checkIsrs(): void {
+    this.isrRound?.cancel()
+    const leaders = [...this.leaderships.leaders()]
+    this.isrRound = inTurns(
+      this.services.clock,
+      leaders,
+      (partition) => partition.checkIsr(),
+      () => {},
+    )
   }
 
   private reconcile(topic: TopicImage): void {
@@ -228,17 +291,21 @@ export class ImageFollower {
     }
   }
 
-  private applyConfigs(change: MetadataChange): void {
-    const { topicConfigsChanged, brokerConfigsChanged } = change
-    if (!brokerConfigsChanged && topicConfigsChanged.size === 0) return
-    const { image } = this.services.metadata
-    for (const partition of this.hosted.all()) {
-      if (!brokerConfigsChanged && !topicConfigsChanged.has(partition.topic)) continue
-      partition.log.updateConfig(logConfigOf(this.services.configs.topic(partition.topic)))
-      const partitionImage = image.topicsById.get(partition.topicId)?.partitions[partition.partitionId]
-      if (partition.leading !== undefined && partitionImage?.leader === this.services.config.nodeId) {
-        partition.lead(partitionImage)
-      }
+  private applyConfigs(topic: TopicImage): void {
+    const { configs, config } = this.services
+    const partitions = this.hosted.ofTopic(topic.id)
+    if (partitions.length === 0) return
+    const logConfig = logConfigOf(configs.topic(topic.name))
+    for (const partition of partitions) {
+      partition.log.updateConfig(logConfig)
+      const image = topic.partitions[partition.partitionId]
+      if (partition.leading !== undefined && image?.leader === config.nodeId) partition.lead(image)
     }
+  }
+
+  close(): void {
+    this.timer?.cancel()
+    this.isrRound?.cancel()
+    this.waiting.clear()
   }
 }

@@ -9,6 +9,9 @@ import type { PartitionServices } from './types.js'
 /** No proposal is on its way for longer. */
 export const ISR_REQUEST_TIMEOUT_MS = 5_000
 
+/** Partitions in one command: a broker that comes back rejoins thousands at once. */
+const MAX_IN_COMMAND = 500
+
 interface Queued {
   readonly partition: Partition
   readonly proposal: IsrProposal
@@ -32,9 +35,14 @@ export class IsrUpdates {
   }
 
   private send(): void {
-    const batch = this.queued
+    const queued = this.queued
     this.queued = []
-    if (batch.length === 0 || this.isClosed) return
+    for (let from = 0; from < queued.length && !this.isClosed; from += MAX_IN_COMMAND) {
+      this.submit(queued.slice(from, from + MAX_IN_COMMAND))
+    }
+  }
+
+  private submit(batch: readonly Queued[]): void {
     const { quorum, config } = this.services
     quorum.submit(
       {

@@ -17,6 +17,10 @@ export class Leaderships {
     return this.announced.keys()
   }
 
+  get count(): number {
+    return this.announced.size
+  }
+
   /** A new leader epoch began. */
   begin(partition: Partition): void {
     this.end(partition)

@@ -27,6 +27,7 @@ export type { AppendOptions, CommittedRead, LeadershipEvent, PartitionServices, 
 
 /** How often leaders look for replicas that lag, and back-offs end. */
 const CHECK_INTERVAL_MS = 100
+const CHECKED_AT_ONCE = 500
 /** A check that comes later than this met a stalled loop: what followers sent lies in the sockets. */
 const STALL_MS = 500
 
@@ -47,6 +48,7 @@ export class PartitionManager {
   private isClosed = false
   private timer: Timer
   private checkDueMs: number
+  private checkRound: Iterator<Partition>
 
   constructor(private readonly services: PartitionServices) {
     const { clock, configs, config } = services
@@ -75,6 +77,7 @@ export class PartitionManager {
     }
     const { context, hosted, leaderships, fetchers } = this
     this.follower = new ImageFollower(services, context, hosted, leaderships, fetchers)
+    this.checkRound = leaderships.leaders()[Symbol.iterator]()
     this.checkDueMs = clock.monotonicMs() + CHECK_INTERVAL_MS
     this.timer = clock.after(CHECK_INTERVAL_MS, () => this.check())
   }
@@ -195,6 +198,11 @@ export class PartitionManager {
     if (!this.isClosed) this.follower.onMetadata(change)
   }
 
+  /** Every replica is what the image says: nothing waits for its turn. */
+  isSettled(): boolean {
+    return this.follower.isSettled()
+  }
+
   /** LogManager's word: this log was set aside while it was open. It is made anew once it has left the ISR. */
   onQuarantined(log: QuarantinedLog): void {
     this.follower.onQuarantined(log)
@@ -214,6 +222,7 @@ export class PartitionManager {
   close(done: () => void): void {
     this.isClosed = true
     this.timer.cancel()
+    this.follower.close()
     this.leaderships.clear()
     this.fetchers.close()
     this.isrUpdates.close()
@@ -236,15 +245,28 @@ export class PartitionManager {
       : this.locateByName(asked.topic, asked.partitionId)
   }
 
+  /** All of a few leaders, a share of many: each one within a second. */
+  private checkSome(): void {
+    const { count } = this.leaderships
+    const due = Math.min(count, Math.max(CHECKED_AT_ONCE, Math.ceil((count * CHECK_INTERVAL_MS) / 1_000)))
+    for (let i = 0; i < due; i++) {
+      let next = this.checkRound.next()
+      if (next.done === true) {
+        this.checkRound = this.leaderships.leaders()[Symbol.iterator]()
+        next = this.checkRound.next()
+      }
+      if (next.done === true) return
+      next.value.checkIsr()
+    }
+  }
+
   private check(): void {
     if (this.isClosed) return
     const { clock } = this.services
     const lateMs = clock.monotonicMs() - this.checkDueMs
     this.checkDueMs = clock.monotonicMs() + CHECK_INTERVAL_MS
-    for (const partition of this.leaderships.leaders()) {
-      if (lateMs > STALL_MS) partition.onStall(lateMs)
-      partition.checkIsr()
-    }
+    if (lateMs > STALL_MS) for (const partition of this.leaderships.leaders()) partition.onStall(lateMs)
+    this.checkSome()
     this.follower.onTick()
     this.timer = clock.after(CHECK_INTERVAL_MS, () => this.check())
   }

@@ -35,6 +35,8 @@ export type Role =
 /** A fetch that waits for more to read; called at most once for each thing that moved. */
 export interface ReadWaiter {
   onReadable(): void
+  /** For replicas, which are woken by appends: the high watermark moved. */
+  onHighWatermark?(): void
 }
 
 export type FollowerAppend =
@@ -415,6 +417,7 @@ export class Partition {
       this.lastHighWatermark = state.highWatermark
       this.appends.onHighWatermark(state.highWatermark)
       this.wake(this.clientReads)
+      for (const waiter of this.replicaReads) waiter.onHighWatermark?.()
     }
     if (this.context.isStalled()) return
     const proposal = state.propose(this.context.clock.monotonicMs())

@@ -52,6 +52,8 @@ interface Fetched {
 
 /** The leader answers a waiting request as soon as a newer one of its session comes, so two are enough. */
 const MAX_IN_FLIGHT = 2
+/** Partitions in one request: neither side's loop may stand still over it. */
+const MAX_NAMED = 1_000
 const RETRY_MIN_MS = 50
 const RETRY_MAX_MS = 500
 /** Where what one request names has taken all that was left. */
@@ -66,6 +68,8 @@ type PartitionAnswer = FetchResponseBody['responses'][number]['partitions'][numb
  */
 export class ReplicaFetcher {
   private readonly partitions = new Map<string, Fetched>()
+  /** Those in the state `ready`, whoever waits longest first. */
+  private readonly readyOnes = new Set<Fetched>()
   private readonly forgotten = new Map<string, { topicId: Uuid; partitionId: number }>()
   private connection: LeaderConnection | null = null
   private dialled: Address | null = null
@@ -102,6 +106,7 @@ export class ReplicaFetcher {
       maxBytes: this.host.limits.partitionMaxBytes,
       failures: 0,
     }
+    this.forget(key)
     this.partitions.set(key, entry)
     this.forgotten.delete(key)
     // A fetch promises durability, also of what an earlier leader had sent or cut.
@@ -110,9 +115,16 @@ export class ReplicaFetcher {
 
   remove(partition: Partition): void {
     const key = keyOf(partition.topicId, partition.partitionId)
-    if (!this.partitions.delete(key) || this.sessionId === 0) return
+    if (!this.forget(key) || this.sessionId === 0) return
     this.forgotten.set(key, { topicId: partition.topicId, partitionId: partition.partitionId })
     this.queueSend()
+  }
+
+  private forget(key: string): boolean {
+    const entry = this.partitions.get(key)
+    if (entry === undefined) return false
+    this.readyOnes.delete(entry)
+    return this.partitions.delete(key)
   }
 
   /** The image was told where the leader listens: another place than the one that is connected ends the connection. */
@@ -130,15 +142,21 @@ export class ReplicaFetcher {
   close(): void {
     this.isClosed = true
     this.partitions.clear()
+    this.readyOnes.clear()
     this.connection?.close()
     this.connection = null
   }
 
   private makeReady(entry: Fetched): void {
     if (this.isCurrent(entry)) {
-      entry.state = 'ready'
+      this.beReady(entry)
       this.queueSend()
     }
+  }
+
+  private beReady(entry: Fetched): void {
+    entry.state = 'ready'
+    this.readyOnes.add(entry)
   }
 
   private isCurrent(entry: Fetched): boolean {
@@ -174,6 +192,7 @@ export class ReplicaFetcher {
     this.sent += 1
     for (const entry of named) {
       entry.state = 'asked'
+      this.readyOnes.delete(entry)
       entry.askedOffset = entry.partition.log.logEndOffset
       entry.askedIn = requestId
     }
@@ -181,6 +200,8 @@ export class ReplicaFetcher {
     if (this.sessionId !== 0)
       this.sessionEpoch = this.sessionEpoch === 0x7fff_ffff ? 1 : this.sessionEpoch + 1
     this.forgotten.clear()
+    // More than one request may name: the next one goes on top of this one.
+    if (named.length === MAX_NAMED) this.queueSend()
   }
 
   private get isAsking(): boolean {
@@ -192,11 +213,10 @@ export class ReplicaFetcher {
   private ready(): Fetched[] {
     const { throttle, limits, nodeId } = this.host
     const named: Fetched[] = []
-    const throttled: Fetched[] = []
     let spent = 0
     let isHeld = false
-    for (const entry of this.partitions.values()) {
-      if (entry.state !== 'ready') continue
+    for (const entry of this.readyOnes) {
+      if (named.length === MAX_NAMED) break
       const left = throttle.left(entry.partition, nodeId)
       if (left !== null && left <= spent) {
         isHeld = true
@@ -204,17 +224,8 @@ export class ReplicaFetcher {
       }
       entry.maxBytes =
         left === null ? limits.partitionMaxBytes : Math.min(limits.partitionMaxBytes, left - spent)
-      if (left !== null) {
-        spent += entry.maxBytes
-        throttled.push(entry)
-      }
+      if (left !== null) spent += entry.maxBytes
       named.push(entry)
-    }
-    // Whoever was let through comes last the next time.
-    for (const entry of throttled) {
-      const key = keyOf(entry.partition.topicId, entry.partition.partitionId)
-      this.partitions.delete(key)
-      this.partitions.set(key, entry)
     }
     if (isHeld) this.sendWhenLetThrough()
     return named
@@ -294,7 +305,7 @@ export class ReplicaFetcher {
     this.sessionId = 0
     this.sessionEpoch = 0
     this.forgotten.clear()
-    for (const entry of this.partitions.values()) if (entry.state === 'asked') entry.state = 'ready'
+    for (const entry of this.partitions.values()) if (entry.state === 'asked') this.beReady(entry)
     if (this.isClosed) return
     this.host.logger.debug({ leader: this.leader, reason }, 'the connection to the leader is lost')
     if (isBroken && stood) this.host.onLeaderLost(this.leader)
@@ -342,7 +353,7 @@ export class ReplicaFetcher {
     }
     // The leader has no room for a session: each request names all.
     if (this.sessionId === 0) {
-      for (const entry of this.partitions.values()) if (entry.state === 'asked') entry.state = 'ready'
+      for (const entry of this.partitions.values()) if (entry.state === 'asked') this.beReady(entry)
     }
     this.queueSend()
   }

@@ -1,5 +1,5 @@
 import { NO_NODE, type NodeId, ZERO_UUID } from '../../lib/ids.js'
-import type { PartitionImage, TopicImage } from '../../metadata/image.js'
+import type { MetadataImage, PartitionImage, TopicImage } from '../../metadata/image.js'
 import { invalidTopicName, isInternalTopic } from '../../metadata/topic-names.js'
 import { ErrorCode, errorName } from '../../wire/errors.js'
 import { Metadata, type MetadataRequest, type MetadataResponse } from '../../wire/messages/metadata.js'
@@ -75,14 +75,40 @@ class AutoCreations {
   }
 }
 
+/** What an answer of thousands of partitions asks about each of a few brokers. */
+class BrokerStates {
+  readonly reachable = new Set<NodeId>()
+  private readonly live = new Set<NodeId>()
+
+  constructor(
+    private readonly image: MetadataImage,
+    listener: string,
+  ) {
+    for (const broker of image.brokers.values()) {
+      if (!broker.fenced) this.live.add(broker.id)
+      if (endpointOf(broker, listener) !== undefined) this.reachable.add(broker.id)
+    }
+  }
+
+  offlineOf(replicas: readonly NodeId[]): readonly NodeId[] {
+    return replicas.every((id) => this.live.has(id)) ? NONE : offlineReplicas(this.image, replicas)
+  }
+}
+
+const NONE: readonly NodeId[] = []
+
 class MetadataQuery {
+  private brokers: BrokerStates
+
   constructor(
     private readonly services: BrokerServices,
     private readonly creations: AutoCreations,
     private readonly request: MetadataRequest,
     private readonly context: RequestContext,
     private readonly responder: Responder<MetadataResponse>,
-  ) {}
+  ) {
+    this.brokers = new BrokerStates(services.metadata.image, context.listener)
+  }
 
   answer(): void {
     holdWhileSuspect(
@@ -95,7 +121,12 @@ class MetadataQuery {
 
   private leaders(): Set<NodeId> {
     const leaders = new Set<NodeId>()
-    for (const topic of this.known()) for (const { leader } of topic.partitions) leaders.add(leader)
+    const most = this.services.metadata.image.brokers.size
+    for (const topic of this.known()) {
+      for (const { leader } of topic.partitions) if (leader !== NO_NODE) leaders.add(leader)
+      // Among thousands of topics the first ones name every broker.
+      if (leaders.size >= most) break
+    }
     return leaders
   }
 
@@ -117,6 +148,7 @@ class MetadataQuery {
 
   private response(): MetadataResponse {
     const { image } = this.services.metadata
+    this.brokers = new BrokerStates(image, this.context.listener)
     const brokers = []
     for (const broker of image.brokers.values()) {
       const endpoint = endpointOf(broker, this.context.listener)
@@ -169,17 +201,17 @@ class MetadataQuery {
   }
 
   private partition(partition: PartitionImage, partitionIndex: number): ResponsePartition {
-    const { image } = this.services.metadata
-    const leader = image.brokers.get(partition.leader)
-    const isReachable = leader !== undefined && endpointOf(leader, this.context.listener) !== undefined
+    const isReachable = this.brokers.reachable.has(partition.leader)
     return {
-      errorCode: isReachable ? ErrorCode.NONE : this.unreachable(leader !== undefined),
+      errorCode: isReachable
+        ? ErrorCode.NONE
+        : this.unreachable(this.services.metadata.image.brokers.has(partition.leader)),
       partitionIndex,
       leaderId: isReachable ? partition.leader : NO_NODE,
       leaderEpoch: partition.leaderEpoch,
       replicaNodes: partition.replicas,
       isrNodes: partition.isr,
-      offlineReplicas: offlineReplicas(image, partition.replicas),
+      offlineReplicas: this.brokers.offlineOf(partition.replicas),
     }
   }
 
