@@ -61,10 +61,10 @@ export class Load {
   }
 
   /** The longest interval without an acknowledgement, and without a record read, from a second before `atMs` on. */
-  gaps(atMs: number): { writeMs: number; readMs: number } {
+  gaps(atMs: number, beforeMs = BEFORE_MS): { writeMs: number; readMs: number } {
     return {
-      writeMs: longestGapMs(this.producer.events, atMs - BEFORE_MS),
-      readMs: longestGapOf(received(this.follower.events), atMs - BEFORE_MS),
+      writeMs: longestGapMs(this.producer.events, atMs - beforeMs),
+      readMs: longestGapOf(received(this.follower.events), atMs - beforeMs),
     }
   }
 
@@ -235,24 +235,40 @@ export class Figures {
     console.log(`${wallMs.toFixed(0)} ${fault}, ${client}: ${cells.join(' ')}`)
   }
 
-  print(): void {
+  /** `total`: the name of more lines, over all kinds of fault together. */
+  print(total?: string): void {
     const groups = new Map<string, Row[]>()
-    for (const row of this.rows) {
+    const totals = total === undefined ? [] : this.rows.map((row) => ({ ...row, fault: total }))
+    for (const row of [...this.rows, ...totals]) {
       const key = `${row.fault}|${row.client}|${row.what}`
       groups.set(key, [...(groups.get(key) ?? []), row])
     }
     const lines = [...groups.values()].map((rows) => {
       const { fault, client, what } = rows[0]!
       const sorted = rows.map((row) => row.valueMs).sort((a, b) => a - b)
-      const cells = [medianOf(sorted), sorted.at(-1)!].map((ms) => ms.toFixed(0).padStart(8))
-      return `${fault.padEnd(30)} ${client.padEnd(11)} ${what.padEnd(18)} ${cells.join(' ')} ${String(rows.length).padStart(3)}`
+      const cells = [medianOf(sorted), percentileOf(sorted, 99), sorted.at(-1)!]
+      return line([fault, client, what, ...cells.map((ms) => ms.toFixed(0)), String(rows.length)])
     })
-    const head = `${'outage (milliseconds)'.padEnd(30)} ${'client'.padEnd(11)} ${'of'.padEnd(18)} ${'median'.padStart(8)} ${'worst'.padStart(8)} ${'n'.padStart(3)}`
+    const head = line(['outage (milliseconds)', 'client', 'of', 'p50', 'p99', 'worst', 'n'])
     const load = `load average ${this.load.toFixed(1)} at the start, ${loadavg()[0]!.toFixed(1)} at the end`
     console.log([head, ...lines, load].join('\n'))
     mkdirSync(resolve(PROJECT, '.cache'), { recursive: true })
     writeFileSync(resolve(PROJECT, `.cache/chaos-${this.name}.json`), JSON.stringify(this.rows))
   }
+}
+
+const WIDTHS = [-30, -11, -18, 8, 8, 8, 4]
+
+/** A row of the table: texts flush left, numbers flush right. */
+function line(cells: readonly string[]): string {
+  return cells
+    .map((cell, i) => (WIDTHS[i]! < 0 ? cell.padEnd(-WIDTHS[i]!) : cell.padStart(WIDTHS[i]!)))
+    .join(' ')
+}
+
+/** The nearest rank: of fewer than a hundred, the 99th is the worst. */
+function percentileOf(sorted: readonly number[], percent: number): number {
+  return sorted[Math.ceil((sorted.length * percent) / 100) - 1]!
 }
 
 export function medianOf(sorted: readonly number[]): number {

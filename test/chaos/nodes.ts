@@ -121,6 +121,7 @@ export class ProcessCluster {
     name: string,
     partitions = 1,
     configs: Readonly<Record<string, string>> = {},
+    replicas = Math.min(3, this.brokers.length),
   ): Promise<void> {
     await this.client.retrying(async () => {
       const answer = await this.client.request(CreateTopics, {
@@ -128,7 +129,7 @@ export class ProcessCluster {
           {
             name,
             numPartitions: partitions,
-            replicationFactor: Math.min(3, this.brokers.length),
+            replicationFactor: replicas,
             assignments: [],
             configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
           },

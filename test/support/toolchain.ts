@@ -46,6 +46,14 @@ export function describeWith(tool: Tool, body: () => void): void {
   else describe.skip(`${tool} (${missing}: run .ci/install-clients)`, body)
 }
 
+/** For tests that can do without it. @throws with CI=true, where it must be there */
+export function hasTool(tool: Tool): boolean {
+  const missing = TOOLS[tool]()
+  if (missing !== undefined && isCi())
+    throw new Error(`${missing}; .ci/install-clients should have brought it`)
+  return missing === undefined
+}
+
 function isCi(): boolean {
   const { CI } = process.env
   return CI !== undefined && CI !== '' && CI !== 'false'
