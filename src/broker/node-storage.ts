@@ -6,6 +6,7 @@ import {
   readMetaProperties,
   writeMetaProperties,
 } from '../log/meta-properties.js'
+import { DiskError } from '../ports/disk.js'
 import { type OrderedStore, StoreError } from '../ports/ordered-store.js'
 import type { NodePorts } from './broker.js'
 import type { NodeConfig } from './node-config.js'
@@ -74,16 +75,27 @@ export class NodeStorage {
   }
 
   private reopen(done: (fresh: { store: OrderedStore; directoryId: Uuid }) => void): void {
+    try {
+      this.moveAside()
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.fail(error)
+      return
+    }
+    this.ports.openStore(RAFT_DIRECTORY, { createIfMissing: true }, (error, store) => {
+      if (store === null) return this.fail(error ?? new Error('the Raft store cannot be opened'))
+      this.store = store
+      done({ store, directoryId: this.properties.directoryId })
+    })
+  }
+
+  /** @throws DiskError */
+  private moveAside(): void {
     const { disk, random, clock } = this.ports
     // The new identity first: whatever is found here after a crash in between is nobody's vote.
     this.update({ directoryId: randomUuid(random) })
     disk.rename(RAFT_DIRECTORY, `${RAFT_DIRECTORY}-quarantined-${clock.wallMs()}`)
     disk.mkdir(RAFT_DIRECTORY)
     disk.syncNow([{ directory: '' }])
-    this.ports.openStore(RAFT_DIRECTORY, { createIfMissing: true }, (error, store) => {
-      if (store === null) return this.fail(error ?? new Error('the Raft store cannot be opened'))
-      this.store = store
-      done({ store, directoryId: this.properties.directoryId })
-    })
   }
 }
