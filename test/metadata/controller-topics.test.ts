@@ -289,6 +289,43 @@ describe('configurations', () => {
     expect([...cluster.committed.topicConfig('t')]).toEqual([['retention.ms', '2']])
   })
 
+  it('is bounded: one batch is one entry of the Raft log', () => {
+    const cluster = Cluster.of(1)
+    const key = 'follower.replication.throttled.replicas'
+    const list = (chars: number, element = '0:1') => `${element},`.repeat(chars / 4)
+    cluster.createOn('t', [1])
+    const tooLong = alter(cluster, [{ name: key, operation: 'set', value: list(32_768) }])
+    expect(tooLong).toMatchObject({
+      errorCode: ErrorCode.INVALID_CONFIG,
+      errorMessage: `${key}: the value given is not allowed; it must be no longer than 32767 characters`,
+    })
+    const half = [
+      { name: key, operation: 'set' as const, value: list(20_000) },
+      { name: key, operation: 'append' as const, value: list(20_000, '0:2') },
+    ]
+    expect(half.map((operation) => alter(cluster, [operation]).errorCode)).toEqual([
+      ErrorCode.NONE,
+      ErrorCode.INVALID_CONFIG,
+    ])
+    const rest = { numPartitions: 1, replicationFactor: 1, assignments: [], internal: false }
+    const configs = [{ name: key, value: list(32_764) }]
+    const created = cluster.decide({
+      type: 'createTopics',
+      validateOnly: false,
+      topics: Array.from({ length: 40 }, (_, i) => ({ name: `n${i}`, configs, ...rest })),
+    }).topics
+    expect(created.slice(0, 30).every(({ errorCode }) => errorCode === ErrorCode.NONE)).toBe(true)
+    expect(created.at(-1)).toMatchObject({
+      errorCode: ErrorCode.INVALID_REQUEST,
+      errorMessage:
+        'one request may set configurations of at most 1000000 characters: ask in several requests',
+    })
+    expect(cluster.committed.topicsByName.has('n39')).toBe(false)
+    expect(alter(cluster, [{ name: 'retention.ms', operation: 'set', value: '5' }]).errorCode).toBe(
+      ErrorCode.NONE,
+    )
+  })
+
   it('changes a resource as a whole or not at all, and says what is allowed', () => {
     const cluster = Cluster.of(1)
     cluster.createOn('t', [1])

@@ -30,6 +30,10 @@ export interface TopicConfigDefinition extends ConfigDefinition {
 
 export type ConfigLimits = Pick<ConfigDefinition, 'min' | 'max' | 'oneOf' | 'elements'>
 
+/** As long as a string of Kafka's own metadata records. */
+const MAX_VALUE_CHARS = 32_767
+const MAX_SHOWN_CHARS = 1_000
+
 export const INT_MAX = 2_147_483_647
 export const LONG_MAX = 9_223_372_036_854_775_807n
 export const SECOND_MS = 1_000
@@ -49,11 +53,13 @@ const TYPE_BOUNDS: Partial<Record<ConfigType, readonly [bigint, bigint]>> = {
 export function validateConfig(definition: ConfigDefinition, value: string): string | undefined {
   const allowed = violation(definition, value.trim())
   if (allowed === undefined) return undefined
-  const shown = definition.sensitive ? 'the value given' : JSON.stringify(value)
+  const shown =
+    definition.sensitive || value.length > MAX_SHOWN_CHARS ? 'the value given' : JSON.stringify(value)
   return `${definition.name}: ${shown} is not allowed; it must be ${allowed}`
 }
 
 function violation(definition: ConfigDefinition, value: string): string | undefined {
+  if (value.length > MAX_VALUE_CHARS) return `no longer than ${MAX_VALUE_CHARS} characters`
   if (definition.isAllowed?.(value) === false) return definition.allowed ?? 'another value'
   switch (definition.type) {
     case 'boolean': {

@@ -2,11 +2,13 @@ import { assert } from '../../lib/assert.js'
 import { type NodeId, type Uuid, ZERO_UUID } from '../../lib/ids.js'
 import type { Logger } from '../../ports/logger.js'
 import type { Random } from '../../ports/random.js'
+import { ErrorCode } from '../../wire/errors.js'
 import { ConfigView, countedReplicas, effectiveMinIsr } from '../configs.js'
 import { type FeatureRange, FLUSH_BEFORE_ACK_FEATURE, SUPPORTED_FEATURES } from '../features.js'
 import type { PartitionImage, TopicImage } from '../image.js'
 import type { MetadataRecord } from '../records.js'
 import { changedPartition, MutableImage, partitionRecord } from '../replay.js'
+import { CommandError } from './command-error.js'
 import { changePartition, type PartitionGoal, type PartitionRules } from './partition-change.js'
 import { isMoving, type MoveRules, planCompletion, type ReplicaPlan, withPlan } from './reassignment.js'
 import { Sessions } from './sessions.js'
@@ -30,6 +32,9 @@ export interface ControllerOptions {
   maxBatchRecords?: number
 }
 
+/** Far below what an entry of the Raft log may have, beside the records of the partitions. */
+const MAX_CONFIG_CHARS_PER_COMMAND = 1_000_000
+
 /** Decided, encoded and replayed within a few milliseconds. */
 export const DEFAULT_MAX_BATCH_RECORDS = 500
 
@@ -46,6 +51,7 @@ export class ControllerState {
   readonly random: Random
   readonly logger: Logger
   private batch: MetadataRecord[] = []
+  private configChars = 0
 
   constructor(readonly options: ControllerOptions) {
     this.random = options.random
@@ -67,6 +73,7 @@ export class ControllerState {
   begin(committed: MutableImage): void {
     this.image = committed
     this.batch = []
+    this.configChars = 0
     this.sweeps.clear()
     this.topicIndex.reset(committed)
   }
@@ -77,9 +84,18 @@ export class ControllerState {
     this.batch.push(record)
   }
 
+  /** Before configurations are emitted: a batch is one entry of the Raft log, which has a size. @throws CommandError */
+  chargeConfigs(configs: Iterable<readonly [name: string, value: string | undefined]>): void {
+    for (const [name, value = ''] of configs) this.configChars += name.length + value.length
+    if (this.configChars <= MAX_CONFIG_CHARS_PER_COMMAND) return
+    const message = `one request may set configurations of at most ${MAX_CONFIG_CHARS_PER_COMMAND} characters: ask in several requests`
+    throw new CommandError(ErrorCode.INVALID_REQUEST, message)
+  }
+
   takeBatch(): MetadataRecord[] {
     const batch = this.batch
     this.batch = []
+    this.configChars = 0
     return batch
   }
 

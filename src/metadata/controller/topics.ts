@@ -73,6 +73,7 @@ function createTopic(
 ): CreateTopicResult {
   validateName(state, topic.name)
   validateConfigs(topic)
+  state.chargeConfigs(topic.configs.map(({ name, value }) => [name, value]))
   const assignments =
     topic.assignments.length > 0 ? manualAssignments(state, topic) : placed(state, topic, budget)
   budget.take(topic.assignments.length)
