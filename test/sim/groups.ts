@@ -302,7 +302,10 @@ export class SimCommitter extends SimClient {
   }
 
   private fetch(done: (errorCode: number) => void): void {
-    const { coordinator, group } = this
+    const { coordinator } = this
+    // What became of the last one whose outcome is not known may show late, and then it stays.
+    const group =
+      this.incarnation > 0 && this.draw(2) === 0 ? `${this.name}.${this.incarnation - 1}` : this.group
     const asked = { groupId: group, topics: [{ name: this.topic, partitionIndexes: [0] }] }
     this.call(coordinator, OffsetFetch, 8, { groups: [asked] } as never, (response) => {
       const found = response?.groups?.[0]

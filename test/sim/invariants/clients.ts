@@ -71,6 +71,7 @@ export class LastStableIsCommitted extends Invariant {
 export class CommitsAreKept extends Invariant {
   readonly title = 'an acknowledged commit is kept'
   private readonly acknowledged = new Map<string, number>()
+  private readonly shown = new Map<string, number>()
   /** By node: the leader epoch in which it leads the groups' partition. */
   private readonly coordinators = new Map<number, { key: string; leaderEpoch: number }>()
 
@@ -95,5 +96,8 @@ export class CommitsAreKept extends Invariant {
     const acknowledged = this.acknowledged.get(group) ?? -1
     if (offset < acknowledged)
       this.fail(`group ${group}: OffsetFetch says ${offset} after ${acknowledged} was acknowledged`)
+    const shown = this.shown.get(group) ?? -1
+    if (offset < shown) this.fail(`group ${group}: OffsetFetch says ${offset} after it said ${shown}`)
+    this.shown.set(group, offset)
   }
 }

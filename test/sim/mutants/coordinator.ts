@@ -22,15 +22,20 @@ export const COORDINATOR_BUGS: readonly PlantedBug[] = [
     file: 'src/broker/coordinators/shard-log.js',
     find: 'expectedLeaderEpoch: this.leaderEpoch,',
     replace: '',
-  },
-  {
-    name: 'keeps-what-a-failed-append-would-have-brought',
-    rule: 'Coordinators: state of a failed append reverts',
-    file: 'src/broker/coordinators/shard-log.js',
-    find: 'if (result.errorCode === ErrorCode.NONE) {',
-    replace: `if (result.errorCode !== ErrorCode.NONE)
-            for (const { key, value } of batch.records)
-                this.listener.onRecord(key, value);
-        if (result.errorCode === ErrorCode.NONE) {`,
+    also: [
+      {
+        file: 'src/broker/coordinators/group-runtime.js',
+        find: `        this.unload(partitionId);
+        if (isLeader)
+            this.load(event);`,
+        replace: `        if (isLeader && !this.shards.has(partitionId))
+            this.load(event);`,
+      },
+      {
+        file: 'src/broker/coordinators/group-runtime.js',
+        find: 'return leadership?.isLeader === true && leadership.leaderEpoch === shard.leaderEpoch;',
+        replace: 'return leadership?.isLeader === true;',
+      },
+    ],
   },
 ]

@@ -348,6 +348,27 @@ export const SCHEDULES: readonly Schedule[] = [
     },
   },
   {
+    name: 'returning-coordinator',
+    about: 'a coordinator goes on with what it knew when its leadership comes back (KAFKA-20634)',
+    mutant: 'completes-writes-under-any-leadership',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      const first = coordinatorWith(stage, 'g', 1)
+      stage.isolate(first)
+      const other = first === 1 ? 2 : 1
+      stage.wait('other coordinator', () => ![first, undefined, -1].includes(stage.coordinator(other)))
+      const second = stage.coordinator(other)!
+      stage.retry('commit there', () => stage.commit(second, 'g', 2) === ErrorCode.NONE)
+      stage.heal()
+      stage.retry('return of the first', () => {
+        stage.electPreferred(second, '__consumer_offsets')
+        return stage.coordinator(other) === first && stage.coordinator(first) === first
+      })
+      stage.retry('what is committed', () => stage.committed(first, 'g') !== null)
+      stage.finish()
+    },
+  },
+  {
     name: 'two-wiped-nodes',
     about: 'two empty nodes of three found a cluster, and erase the third',
     mutant: 'founds-with-a-majority',
@@ -390,4 +411,15 @@ function alone(stage: Stage, leader: number, other: number): void {
   if (!stage.node(leader).isUp) stage.node(leader).start(0)
   stage.wait(`node ${leader} that leads alone`, () => stage.leads(leader))
   stage.runFor(200)
+}
+
+/** The coordinator, after a first commit through it. */
+function coordinatorWith(stage: Stage, group: string, offset: number): number {
+  stage.askForCoordinator(1, group)
+  stage.retry('coordinator', () => {
+    const known = stage.coordinator(1) ?? -1
+    return known > 0 && stage.commit(known, group, offset) === ErrorCode.NONE
+  })
+  stage.runFor(500)
+  return stage.coordinator(1)!
 }

@@ -7,8 +7,11 @@ import { ErrorCode, errorName } from '../../../src/wire/errors.js'
 import { CreateTopics } from '../../../src/wire/messages/create-topics.js'
 import { ElectLeaders } from '../../../src/wire/messages/elect-leaders.js'
 import { Fetch } from '../../../src/wire/messages/fetch.js'
+import { FindCoordinator } from '../../../src/wire/messages/find-coordinator.js'
 import { IncrementalAlterConfigs } from '../../../src/wire/messages/incremental-alter-configs.js'
 import { ListOffsets } from '../../../src/wire/messages/list-offsets.js'
+import { OffsetCommit } from '../../../src/wire/messages/offset-commit.js'
+import { OffsetFetch } from '../../../src/wire/messages/offset-fetch.js'
 import { Produce } from '../../../src/wire/messages/produce.js'
 import { buildBatch, iterateBatches, readRecords } from '../../../src/wire/records.js'
 import type { Api } from '../../../src/wire/schema.js'
@@ -158,9 +161,59 @@ export class Stage implements SimNodeWorld, Observed {
     this.call(id, IncrementalAlterConfigs, 1, { resources, validateOnly: false }, () => {})
   }
 
+  /** The leader of the groups' partition, as this node knows it. */
+  coordinator(as: number): number | undefined {
+    return this.node(as).node?.services.metadata.image.topicsByName.get('__consumer_offsets')?.partitions[0]
+      ?.leader
+  }
+
+  /** Has the groups' topic made where there is none yet, and waits for nothing. */
+  askForCoordinator(id: number, group: string): void {
+    this.call(id, FindCoordinator, 4, { keyType: 0, coordinatorKeys: [group] }, () => {})
+  }
+
+  /** Tries again every so often. @throws Violation of liveness where it does not come true */
+  retry(what: string, attempt: () => boolean): void {
+    const endMs = this.clock.nowMs + PATIENCE_MS
+    while (!attempt()) {
+      if (this.clock.nowMs > endMs)
+        throw new Violation('liveness', `there was no ${what} within ${PATIENCE_MS} ms`)
+      this.runFor(200)
+    }
+  }
+
+  /** Commits an offset for a group of no members; the error's code, null where no answer came. */
+  commit(id: number, group: string, committedOffset: number): number | null {
+    const partitions = [{ partitionIndex: 0, committedOffset, committedMetadata: '' }]
+    const body = { groupId: group, memberId: '', topics: [{ name: TOPIC, partitions }] }
+    let result: number | null | undefined
+    this.call(id, OffsetCommit, 8, body as never, (response) => {
+      result = response?.topics[0]?.partitions[0]?.errorCode ?? null
+      if (result === ErrorCode.NONE) this.invariants.onCommitAcknowledged(group, committedOffset)
+    })
+    this.clock.runUntilTrue(() => result !== undefined, 10_000)
+    return result ?? null
+  }
+
+  /** What a group has committed, as this node says; null where it says nothing. */
+  committed(id: number, group: string): number | null {
+    const asked = { groupId: group, topics: [{ name: TOPIC, partitionIndexes: [0] }] }
+    let result: number | null | undefined
+    this.call(id, OffsetFetch, 8, { groups: [asked] } as never, (response) => {
+      const found = response?.groups?.[0]
+      const partition = found?.topics[0]?.partitions[0]
+      result = null
+      if (found?.errorCode !== ErrorCode.NONE || partition?.errorCode !== ErrorCode.NONE) return
+      result = partition.committedOffset
+      this.invariants.onCommitFetched(group, result, id)
+    })
+    this.clock.runUntilTrue(() => result !== undefined, 2_000)
+    return result ?? null
+  }
+
   /** Asks a node to have the first of the replicas lead again, and waits for nothing. */
-  electPreferred(id: number): void {
-    const topicPartitions = [{ topic: TOPIC, partitions: [0] }]
+  electPreferred(id: number, topic = TOPIC): void {
+    const topicPartitions = [{ topic, partitions: [0] }]
     this.call(id, ElectLeaders, 2, { electionType: 0, topicPartitions, timeoutMs: 1_000 }, () => {})
   }
 
