@@ -28,10 +28,15 @@ export class SimStore implements OrderedStore {
 
   constructor(private readonly world: SimWorldClock) {}
 
-  /** Completions go to this process from now on. */
+  /**
+   * Completions go to this process from now on. Whoever opens a LevelDB finds what its journal holds written to a table
+   * and synced: nothing that a process reads of an earlier one can be lost any more.
+   */
   attach(process: SimProcess): void {
     this.process = process
     this.failure = null
+    for (const batch of this.batches) batch.synced = true
+    this.fold()
   }
 
   batch(operations: readonly StoreOperation[], done: (error: Error | null) => void): void {
