@@ -54,6 +54,8 @@ interface Fetched {
 const MAX_IN_FLIGHT = 2
 /** Partitions in one request: neither side's loop may stand still over it. */
 const MAX_NAMED = 1_000
+/** While leader and follower hear of an election one after the other, thousands of partitions fail a few times. */
+const QUIET_FAILURES = 4
 const RETRY_MIN_MS = 50
 const RETRY_MAX_MS = 500
 /** Where what one request names has taken all that was left. */
@@ -401,7 +403,7 @@ export class ReplicaFetcher {
   private backOff(entry: Fetched, reason: string): void {
     const { partition } = entry
     entry.state = 'busy'
-    const level = entry.failures === 0 ? 'debug' : 'warn'
+    const level = entry.failures < QUIET_FAILURES ? 'debug' : 'warn'
     this.host.logger[level](
       { topic: partition.topic, partition: partition.partitionId, leader: this.leader, reason },
       'a fetch of this partition failed',
