@@ -193,7 +193,7 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     name: 'snapshots-leave-features-out',
     rule: 'Raft §7: a snapshot is the whole state',
     file: 'src/metadata/replay.js',
-    find: "records.push({ type: 'featureLevelRecord', name, level });",
+    find: "yield { type: 'featureLevelRecord', name, level };",
     replace: ';',
   },
   {

@@ -83,13 +83,6 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     replace: ';',
   },
   {
-    name: 'takes-over-the-high-watermark-unseen',
-    rule: 'KAFKA-14704: truncate before advancing the high watermark',
-    file: 'src/partition/follower-state.js',
-    find: 'const next = Math.min(leaderHighWatermark, logEndOffset);',
-    replace: 'const next = leaderHighWatermark;',
-  },
-  {
     name: 'applies-the-high-watermark-of-a-diverging-answer',
     rule: 'KAFKA-14704: truncate before advancing the high watermark',
     file: 'src/broker/partitions/replica-fetcher.js',
@@ -124,15 +117,6 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     file: 'src/log/log-flush.js',
     find: 'if (this.directoryDirty)\n            directories.push(directory);',
     replace: ';',
-  },
-  {
-    name: 'does-not-sync-a-truncation',
-    rule: 'Durability order: a truncation is synced before the next fetch',
-    file: 'src/log/partition-log.js',
-    find: `        segments.noteResized(active.sizeInBytes - sizeBefore);
-        this.flush.noteFile(active.path('.log'));`,
-    replace: '        segments.noteResized(active.sizeInBytes - sizeBefore);',
-    profile: 'crashes',
   },
   {
     name: 'takes-a-failed-sync-for-a-good-one',
@@ -199,6 +183,7 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     file: 'src/broker/partitions/partition-reads.js',
     find: 'if (asked.fetchOffset > log.logEndOffset)',
     replace: 'if (asked.fetchOffset > (asked.isReplica ? log.logEndOffset : leader.state.highWatermark))',
+    schedule: 'high-watermark-truncation',
   },
   {
     name: 'tells-the-end-before-it-knows-it',

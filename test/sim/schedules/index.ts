@@ -55,12 +55,15 @@ export const SCHEDULES: readonly Schedule[] = [
       stage.node(2).crash()
       stage.wait('shrunk ISR', () => stage.partition(1)!.leading!.isr.isr.length === 1)
       stage.expect('the end is told', stage.latest(1, 'c', -1) === 2)
+      stage.expect('all of it is read', stage.consume(1, 'r', -1).length === 2)
       stage.node(2).start(0)
       stage.wait('follower that knows its leader', () => stage.partition(2)?.role.type === 'follower')
       stage.node(1).crash()
       stage.wait('leader in the place of the dead one', () => stage.leads(2))
       const end = stage.latest(2, 'c', -1)
       stage.expect(`what it does not know yet is not told: ${end}`, end === 'OFFSET_NOT_AVAILABLE')
+      const read = stage.consume(2, 'r', -1)
+      stage.expect(`who was further before waits: ${read}`, Array.isArray(read) && read.length === 0)
       stage.finish()
     },
   },
@@ -149,6 +152,24 @@ export const SCHEDULES: readonly Schedule[] = [
       stage.runFor(100)
       stage.heal()
       stage.wait('acknowledgement', () => isAcknowledged)
+      stage.finish()
+    },
+  },
+  {
+    name: 'quarantined-replica',
+    about:
+      'a replica whose log was damaged and set aside keeps its place among those that may lead (KIP-966)',
+    mutant: 'lets-a-quarantined-replica-lead',
+    play(stage) {
+      stage.begin([1, 2], 3)
+      acknowledged(stage, 1, 'a')
+      acknowledged(stage, 1, 'b')
+      stage.runFor(3_000)
+      stage.node(2).crash()
+      stage.wait('ISR of one', () => stage.image(3)!.elr.join() === '2')
+      stage.damage(2)
+      stage.node(2).start(0)
+      stage.wait('replica that is out', () => stage.image(3)!.elr.length === 0)
       stage.finish()
     },
   },

@@ -217,6 +217,12 @@ export class Stage implements SimNodeWorld, Observed {
     this.call(id, ElectLeaders, 2, { electionType: 0, topicPartitions, timeoutMs: 1_000 }, () => {})
   }
 
+  /** A bit of the first batch's magic flips. It must be down. */
+  damage(id: number): void {
+    this.node(id).disk.flipBit(`${NAME}/00000000000000000000.log`, 16, 3)
+    this.damagedNodes.add(id)
+  }
+
   /** An empty machine in its place. It must be down. */
   wipe(id: number): void {
     const node = this.node(id)
