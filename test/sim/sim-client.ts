@@ -32,7 +32,7 @@ export interface WorkloadObserver {
   /** An answer that a correct cluster never gives. */
   onImpossible(client: string, what: string): void
   /** The client gave up waiting for this node. */
-  onTimeOut(client: string, nodeId: number): void
+  onTimeOut(client: string, nodeId: number, askedAtMs: number): void
   /** A response was thrown away on purpose: the client does not know what came of its request. */
   onResponseLost(): void
   /** No image that any node ever had names a later leader than this node of the partition. */
@@ -131,8 +131,9 @@ export abstract class SimClient {
   ): void {
     this.world.observer.onRequest()
     const connection = this.connection(nodeId)
+    const askedAtMs = this.world.process.world.nowMs
     const timer = this.world.process.clock.after(timeoutMs, () => {
-      if (!this.stopped) this.world.observer.onTimeOut(this.name, nodeId)
+      if (!this.stopped) this.world.observer.onTimeOut(this.name, nodeId, askedAtMs)
       connection.close()
     })
     connection.request(api, version, body, (response) => {

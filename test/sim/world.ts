@@ -501,9 +501,10 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     throw new Violation('23 a sequence in order is taken', `${client} was answered ${what}`)
   }
 
-  onTimeOut(client: string, nodeId: number): void {
+  onTimeOut(client: string, nodeId: number, askedAtMs: number): void {
     this.line(`${client} waited too long for node ${nodeId}`)
-    if (this.answersDue?.nodes.some((node) => node.id === nodeId))
+    const due = this.answersDue
+    if (due !== null && askedAtMs >= due.sinceMs && due.nodes.some((node) => node.id === nodeId))
       throw new Violation('liveness', `${client} got no answer from node ${nodeId}, long after the heal`)
   }
 
