@@ -83,6 +83,13 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     replace: ';',
   },
   {
+    name: 'takes-over-the-high-watermark-unseen',
+    rule: 'KAFKA-14704: truncate before advancing the high watermark',
+    file: 'src/partition/follower-state.js',
+    find: 'const next = Math.min(leaderHighWatermark, logEndOffset);',
+    replace: 'const next = leaderHighWatermark;',
+  },
+  {
     name: 'applies-the-high-watermark-of-a-diverging-answer',
     rule: 'KAFKA-14704: truncate before advancing the high watermark',
     file: 'src/broker/partitions/replica-fetcher.js',
@@ -169,6 +176,7 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
             this.finish(one, one.result);
     }
     refuse(`,
+    schedule: 'unreconciled-follower',
   },
   {
     name: 'shows-what-is-not-committed',

@@ -143,8 +143,13 @@ export const SCHEDULES: readonly Schedule[] = [
       // What the leader wrote last nobody has when its leadership moves, and it stays in the ISR.
       stage.cut(1, 2)
       careless(stage, 2, 'on one alone')
+      let given: number | undefined
+      stage.send(2, 'pending', -1, 20_000, (produced) => {
+        given = produced?.errorCode
+      })
       stage.electPreferred(3)
       stage.wait('preferred leader', () => stage.leads(1) && !stage.leads(2))
+      stage.expect(`what waits is not known to be committed: ${given}`, given !== ErrorCode.NONE)
       let isAcknowledged = false
       stage.send(1, 'in its place', -1, 5_000, (produced) => {
         isAcknowledged = produced?.errorCode === ErrorCode.NONE
