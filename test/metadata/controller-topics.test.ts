@@ -326,6 +326,32 @@ describe('configurations', () => {
     )
   })
 
+  it('bounds what one command adds to the log by the names of the resources too: each record repeats one', () => {
+    const cluster = Cluster.of(1)
+    const name = 'm'.repeat(30_000)
+    const operations = [{ name: 'interval.ms', operation: 'set' as const, value: '100' }]
+    const altered = cluster.decide({
+      type: 'alterConfigs',
+      validateOnly: false,
+      replaceAll: false,
+      resources: Array.from({ length: 400 }, (_, i) => ({
+        resourceType: 'clientMetrics' as const,
+        resourceName: `${name}${i}`,
+        operations,
+      })),
+    }).resources
+    expect(altered[0]!.errorCode).toBe(ErrorCode.NONE)
+    expect(altered.at(-1)!.errorCode).toBe(ErrorCode.INVALID_REQUEST)
+    expect(JSON.stringify(cluster.last).length).toBeLessThan(1_100_000)
+    const repeated = Array.from({ length: 50_000 }, () => ({ name: 'retention.ms', value: '5' }))
+    const created = cluster.create('t'.repeat(200), {
+      numPartitions: 1,
+      replicationFactor: 1,
+      configs: repeated,
+    })
+    expect(created.errorCode).toBe(ErrorCode.INVALID_REQUEST)
+  })
+
   it('changes a resource as a whole or not at all, and says what is allowed', () => {
     const cluster = Cluster.of(1)
     cluster.createOn('t', [1])

@@ -26,7 +26,7 @@ export function alterConfigs(state: ControllerState, command: AlterConfigs): Con
       if (seen.has(key)) throw new CommandError(ErrorCode.INVALID_REQUEST, `${key} is named more than once`)
       seen.add(key)
       const changes = changedValues(state, resource, command.replaceAll)
-      state.chargeConfigs(changes)
+      state.chargeConfigs(resourceName, changes)
       if (!command.validateOnly) {
         for (const [name, value] of changes) {
           state.emit({ type: 'configRecord', resourceType, resourceName, name, value })

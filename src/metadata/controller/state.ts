@@ -84,9 +84,17 @@ export class ControllerState {
     this.batch.push(record)
   }
 
-  /** Before configurations are emitted: a batch is one entry of the Raft log, which has a size. @throws CommandError */
-  chargeConfigs(configs: Iterable<readonly [name: string, value: string | undefined]>): void {
-    for (const [name, value = ''] of configs) this.configChars += name.length + value.length
+  /**
+   * Before configurations are emitted: a batch is one entry of the Raft log, which has a size, and each record repeats
+   * the resource's name. @throws CommandError
+   */
+  chargeConfigs(
+    resourceName: string,
+    configs: Iterable<readonly [name: string, value: string | undefined]>,
+  ): void {
+    for (const [name, value = ''] of configs) {
+      this.configChars += resourceName.length + name.length + value.length
+    }
     if (this.configChars <= MAX_CONFIG_CHARS_PER_COMMAND) return
     const message = `one request may set configurations of at most ${MAX_CONFIG_CHARS_PER_COMMAND} characters: ask in several requests`
     throw new CommandError(ErrorCode.INVALID_REQUEST, message)
