@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ZERO_UUID } from '../../src/lib/ids.js'
 import { ConfigView } from '../../src/metadata/configs.js'
 import { ErrorCode } from '../../src/wire/errors.js'
 import { Cluster } from './cluster.js'
@@ -564,6 +565,20 @@ describe('unclean elections and replicas that hold nothing', () => {
     expect(cluster.state('t')).toBe('leader -1, isr -, elr -')
     cluster.start(3, { directoryIds: ['directory-3-new'] })
     expect(cluster.partition('t').leader).not.toBe(-1)
+  })
+
+  it('who was down when the partition was created holds nothing either, until it is in sync', () => {
+    const cluster = Cluster.of(3)
+    cluster.kill(3)
+    cluster.createOn('t', [1, 2, 3], { 'unclean.leader.election.enable': 'true' })
+    expect(cluster.partition('t').directories).toEqual(['directory-1', 'directory-2', ZERO_UUID])
+    for (const id of [1, 2]) cluster.kill(id)
+    cluster.start(3)
+    expect(cluster.state('t')).toBe('leader -1, isr -, elr 1 2')
+    cluster.start(1)
+    expect(cluster.state('t')).toBe('leader 1, isr 1, elr 2')
+    cluster.alter(1, 't', [1, 3])
+    expect(cluster.partition('t').directories).toEqual(['directory-1', 'directory-2', 'directory-3'])
   })
 
   it('is forgotten as soon as it is in sync again', () => {

@@ -73,7 +73,10 @@ function createTopic(
 ): CreateTopicResult {
   validateName(state, topic.name)
   validateConfigs(topic)
-  state.chargeConfigs(topic.configs.map(({ name, value }) => [name, value]))
+  state.chargeConfigs(
+    topic.name,
+    topic.configs.map(({ name, value }) => [name, value]),
+  )
   const assignments =
     topic.assignments.length > 0 ? manualAssignments(state, topic) : placed(state, topic, budget)
   budget.take(topic.assignments.length)
@@ -195,7 +198,7 @@ export function validateReplicas(
   if (!replicas.some((id) => state.isActive(id))) refuse('none of its brokers is up')
 }
 
-/** A new, empty partition: who is up is in sync. */
+/** A new, empty partition: who is up is in sync; who is not holds nothing, and may come back with another directory. */
 export function emitPartition(
   state: ControllerState,
   topicId: Uuid,
@@ -208,7 +211,7 @@ export function emitPartition(
     topicId,
     partitionId,
     replicas: [...replicas],
-    directories: replicas.map((id) => state.image.brokers.get(id)?.directoryIds[0] ?? ZERO_UUID),
+    directories: replicas.map((id) => (isr.includes(id) ? state.directoryOf(id) : ZERO_UUID)),
     isr,
     elr: [],
     lastKnownElr: [],
