@@ -1,7 +1,15 @@
 import type { LogIndex, NodeId } from '../../lib/ids.js'
 import type { MetadataImage, PartitionImage } from '../../metadata/image.js'
-import type { MetadataRecord, PartitionChangeRecord } from '../../metadata/records.js'
+import type { MetadataRecord } from '../../metadata/records.js'
+import { changedPartition } from '../../metadata/replay.js'
 import { LISTED_PARTITIONS, type PartitionElectionCause, type PartitionElections } from './types.js'
+
+interface LeaderChange {
+  readonly topic: string
+  readonly partition: number
+  readonly former: PartitionImage
+  readonly next: PartitionImage
+}
 
 /** Reads committed records, each before it is applied: which partitions get another leader, or a new term of the same one. */
 export class PartitionElectionReader {
@@ -26,9 +34,17 @@ export class PartitionElectionReader {
       case 'brokerRegistrationChangeRecord':
         if (record.inControlledShutdown === true) this.shutdownSinceMs.set(record.brokerId, nowMs)
         return
-      case 'partitionChangeRecord':
-        if (record.leader !== undefined) this.onLeaderChange(record, record.leader, image, nowMs)
+      // Whole where the directories change too: a reassignment's, or of a replica that held nothing.
+      case 'partitionRecord':
+      case 'partitionChangeRecord': {
+        const topic = image.topicsById.get(record.topicId)
+        const former = topic?.partitions[record.partitionId]
+        if (topic === undefined || former === undefined) return
+        const next = record.type === 'partitionRecord' ? record : changedPartition(former, record)
+        if (next.leaderEpoch === former.leaderEpoch) return
+        this.onLeaderChange({ topic: topic.name, partition: record.partitionId, former, next }, image, nowMs)
         return
+      }
       default:
         return
     }
@@ -41,17 +57,10 @@ export class PartitionElectionReader {
     this.restarted.clear()
   }
 
-  private onLeaderChange(
-    record: PartitionChangeRecord,
-    leader: NodeId,
-    image: MetadataImage,
-    nowMs: number,
-  ): void {
-    const topic = image.topicsById.get(record.topicId)
-    const partition = topic?.partitions[record.partitionId]
-    if (topic === undefined || partition === undefined) return
-    const cause = this.causeOf(record, leader, partition, image)
-    const formerLeader = partition.leader
+  private onLeaderChange(change: LeaderChange, image: MetadataImage, nowMs: number): void {
+    const { topic, partition, former, next } = change
+    const cause = this.causeOf(former, next, image)
+    const formerLeader = former.leader
     const key = `${formerLeader}/${cause}`
     let group = this.groups.get(key)
     if (group === undefined) {
@@ -69,32 +78,25 @@ export class PartitionElectionReader {
       this.groups.set(key, group)
     }
     group.count++
-    if (group.partitions.length < LISTED_PARTITIONS)
-      group.partitions.push({
-        topic: topic.name,
-        partition: record.partitionId,
-        leader,
-        leaderEpoch: partition.leaderEpoch + 1,
-      })
+    if (group.partitions.length >= LISTED_PARTITIONS) return
+    group.partitions.push({ topic, partition, leader: next.leader, leaderEpoch: next.leaderEpoch })
   }
 
   private causeOf(
-    record: PartitionChangeRecord,
-    leader: NodeId,
     partition: PartitionImage,
+    next: PartitionImage,
     image: MetadataImage,
   ): PartitionElectionCause {
     const former = partition.leader
-    if (record.leaderRecovering === true) return 'unclean'
+    if (next.leaderRecovering && !partition.leaderRecovering) return 'unclean'
     if (former === -1) return 'recovered'
     if (this.restarted.has(former)) return 'brokerRestarted'
     const broker = image.brokers.get(former)
     if (broker === undefined) return 'brokerUnregistered'
     if (broker.fenced) return 'brokerFenced'
     if (broker.inControlledShutdown) return 'controlledShutdown'
-    const replicas = record.replicas?.nodes ?? partition.replicas
-    if (!replicas.includes(former)) return 'reassigned'
-    return leader === replicas[0] && leader !== former ? 'preferred' : 'elected'
+    if (partition.replicas.some((node) => !next.replicas.includes(node))) return 'reassigned'
+    return next.leader === next.replicas[0] && next.leader !== former ? 'preferred' : 'elected'
   }
 
   /** What was decided while the former leader served costs nothing until it is applied. */

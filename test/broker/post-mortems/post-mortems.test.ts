@@ -125,6 +125,30 @@ describe('of partitions', () => {
     ])
   })
 
+  it('reads whole records too: the end of a reassignment, and a leader whose directory changes with its election', () => {
+    const { history, apply } = node()
+    const [first] = partitions(1, 1) as (MetadataRecord & { type: 'partitionRecord' })[]
+    apply(...cluster(), first!)
+    expect(history.recent(10)).toEqual([])
+    const adding = { ...first!, replicas: [2, 3, 1], removingReplicas: [1], partitionEpoch: 1 }
+    apply(adding)
+    expect(history.recent(10)).toEqual([])
+    const done = { ...adding, replicas: [2, 3], isr: [2, 3], removingReplicas: [], leader: 2, leaderEpoch: 1 }
+    apply({ ...done, partitionEpoch: 2 })
+    apply({ ...done, leader: 3, leaderRecovering: true, leaderEpoch: 2, partitionEpoch: 3 })
+    // A new term of the same leader: a replica left (KIP-455).
+    apply({ ...done, replicas: [3], isr: [3], leader: 3, leaderEpoch: 3, partitionEpoch: 4 })
+    expect(history.recent(10)).toMatchObject([
+      {
+        cause: 'reassigned',
+        formerLeader: 1,
+        partitions: [{ topic: 'orders', partition: 0, leader: 2, leaderEpoch: 1 }],
+      },
+      { cause: 'unclean', formerLeader: 2, partitions: [{ leader: 3, leaderEpoch: 2 }] },
+      { cause: 'reassigned', formerLeader: 3, partitions: [{ leader: 3, leaderEpoch: 3 }] },
+    ])
+  })
+
   it('keeps the last ones only', () => {
     const { history, apply } = node(3)
     apply(...cluster(), ...partitions(1, 1))
