@@ -76,7 +76,7 @@ export class LogCheckpoints {
       (log) => this.addRow(rows, log),
       () => {
         try {
-          if (isWanted()) this.replace(rows, isWanted, failed)
+          if (isWanted()) this.replace(rows, isWanted, notWritten, failed)
           else this.isWriting = false
         } catch (error) {
           this.isWriting = false
@@ -87,7 +87,12 @@ export class LogCheckpoints {
   }
 
   /** @throws DiskError */
-  private replace(rows: Rows, isWanted: () => boolean, failed: (error: Error) => void): void {
+  private replace(
+    rows: Rows,
+    isWanted: () => boolean,
+    notWritten: (error: unknown) => void,
+    failed: (error: Error) => void,
+  ): void {
     const { disk } = this
     const rounds: { path: string; file: DiskFile; bytes: Uint8Array }[] = []
     try {
@@ -111,9 +116,13 @@ export class LogCheckpoints {
           return
         }
         if (!isWanted()) return
-        for (const { path, bytes } of rounds) {
-          disk.rename(`${path}.tmp`, path)
-          this.written.set(path, bytes)
+        try {
+          for (const { path, bytes } of rounds) {
+            disk.rename(`${path}.tmp`, path)
+            this.written.set(path, bytes)
+          }
+        } catch (renameError) {
+          notWritten(renameError)
         }
       },
     )

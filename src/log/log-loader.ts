@@ -1,4 +1,5 @@
 import type { Uuid } from '../lib/ids.js'
+import { DiskError } from '../ports/disk.js'
 import type { CleanLog } from './clean-shutdown.js'
 import { isAside, PARTITION_METADATA, parsePartitionDirectory } from './file-names.js'
 import type { LogCheckpoints } from './log-checkpoints.js'
@@ -96,8 +97,7 @@ export class LogLoader {
       try {
         found = opened(found)
       } catch (error) {
-        if (!(error instanceof LogDamage)) throw error
-        this.target.setAside(directory, topic, topicId, partition, error.message)
+        this.target.setAside(directory, topic, topicId, partition, damageIn(error))
         return
       }
     }
@@ -157,8 +157,7 @@ export class LogLoader {
       log.open()
       this.target.add(log)
     } catch (error) {
-      if (!(error instanceof LogDamage)) throw error
-      this.target.setAside(name, topic, topicId, partition, error.message)
+      this.target.setAside(name, topic, topicId, partition, damageIn(error))
     }
   }
 
@@ -175,4 +174,13 @@ export class LogLoader {
         this.target.setAside(name, topic, undefined, partition, `${PARTITION_METADATA} is missing or damaged`)
     }
   }
+}
+
+/**
+ * Why this one log is to be set aside: it is damaged, or sectors of it cannot be read (where more than those fail,
+ * setting it aside fails as well). @throws any other error, as it is
+ */
+function damageIn(error: unknown): string {
+  if (error instanceof LogDamage || (error instanceof DiskError && error.code === 'EIO')) return error.message
+  throw error
 }

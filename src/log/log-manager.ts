@@ -266,6 +266,16 @@ export class LogManager {
     }
   }
 
+  /** What cannot be read costs the one log that it belongs to, which has reported that itself; the next one is due. */
+  private scrub(): void {
+    try {
+      this.scrubber.step()
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.options.logger.error({ error }, 'a log could not be read through')
+    }
+  }
+
   /** A clean stop: syncs all, writes checkpoints and the mark of a clean shutdown. */
   close(done: (error: Error | null) => void): void {
     const { clock, disk } = this.options
@@ -409,7 +419,7 @@ export class LogManager {
     )
     this.every(SPACE_CHECK_MS, () => this.space.check())
     this.every(POINT_SYNC_MS, () => this.points.syncSoon((error) => this.flusher.fail(error)))
-    this.every(SCRUB_INTERVAL_MS, () => this.scrubber.step())
+    this.every(SCRUB_INTERVAL_MS, () => this.scrub())
   }
 }
 

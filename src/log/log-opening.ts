@@ -1,4 +1,5 @@
 import type { Offset, Uuid } from '../lib/ids.js'
+import { DiskError } from '../ports/disk.js'
 import { crc32c } from '../wire/crc32c.js'
 import { readWhole, writeWhole } from './checkpoint-files.js'
 import type { CleanLog } from './clean-shutdown.js'
@@ -123,11 +124,17 @@ export function removeFiles({ disk, handles }: LogContext, directory: string): v
   disk.removeTree(directory)
 }
 
-/** null: the file is missing or damaged. */
+/** null: the file is missing, damaged or unreadable. */
 export function readTopicId({ disk }: Pick<LogContext, 'disk'>, directory: string): Uuid | null {
   const path = `${directory}/${PARTITION_METADATA}`
   if (!disk.exists(path)) return null
-  const text = Buffer.from(readWhole(disk, path)).toString('latin1')
+  let text: string
+  try {
+    text = Buffer.from(readWhole(disk, path)).toString('latin1')
+  } catch (error) {
+    if (error instanceof DiskError && error.code === 'EIO') return null
+    throw error
+  }
   const topicId = /^version: 0\ntopic_id: ([A-Za-z0-9_-]{22})\n/.exec(text)?.[1]
   // A file of Kafka's own ends here.
   if (topicId === undefined || text === kafkasMetadata(topicId)) return topicId ?? null

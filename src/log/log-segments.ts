@@ -96,7 +96,8 @@ export class LogSegments {
     for (const index of [active.offsetIndex, active.timeIndex]) {
       if (!index.hasPending) continue
       this.faults.guard(() => index.flush())
-      this.flush.noteFile(index.path)
+      // On a full disk it goes on waiting, and may not even exist: there is nothing to sync.
+      if (!index.hasPending) this.flush.noteFile(index.path)
     }
   }
 

@@ -69,6 +69,35 @@ describe('a full disk', () => {
     expect(bench.offline).toBeNull()
   })
 
+  it('needs no sync of an index for which there was no room', () => {
+    const bench = started()
+    const log = bench.log()
+    appendMany(log, 20)
+    bench.sync(log)
+    refuseNewFiles(bench, (path) => path.endsWith('index'))
+    log.flushIndexes()
+    expect(bench.sync(log)).toBe(20)
+    expect(bench.offline).toBeNull()
+  })
+
+  it('survives a checkpoint that cannot take its place', () => {
+    const bench = started()
+    appendMany(bench.log(), 3)
+    const rename = bench.disk.rename.bind(bench.disk)
+    bench.disk.rename = (from, to) => {
+      if (to.endsWith('-checkpoint')) throw new DiskError('ENOSPC', to, 'ENOSPC: no space left on device')
+      rename(from, to)
+    }
+    bench.highWatermark = 2
+    bench.world.runFor(10_000)
+    bench.disk.rename = rename
+    fill(bench, 1e9)
+    bench.world.runFor(10_000)
+    expect(bench.offline).toBeNull()
+    const text = Buffer.from(bench.fileBytes('replication-offset-checkpoint')).toString()
+    expect(text).toBe('0\n1\norders 0 2\n')
+  })
+
   it('keeps who waits for a new leader epoch waiting, and stays online', () => {
     const bench = started()
     const log = bench.log()
@@ -207,6 +236,55 @@ describe('a device that fails', () => {
     expect(bench.offline).toBeNull()
   })
 })
+
+describe('a sector that cannot be read', () => {
+  const unreadable = (suffix: string) => (path: string, operation: string) =>
+    operation === 'read' && path.startsWith('orders-0/') && path.endsWith(suffix)
+
+  function stopped(isClean: boolean): Bench {
+    const bench = started()
+    appendMany(bench.log(0), 100)
+    appendMany(bench.log(1), 3)
+    for (const partition of [0, 1]) bench.sync(bench.log(partition))
+    if (isClean) bench.stop()
+    else bench.kill()
+    return bench
+  }
+
+  it('costs one log, not the directory, where the background finds it', () => {
+    const bench = stopped(true)
+    bench.start()
+    bench.disk.faults.failAccess = unreadable('0000.log')
+    bench.world.runFor(5_000)
+    expect(bench.quarantined).toMatchObject([{ partition: 0 }])
+    expect(bench.offline).toBeNull()
+  })
+
+  it.each([
+    ['records', '.log'],
+    ['its leader epochs', 'leader-epoch-checkpoint'],
+    ['its identity', 'partition.metadata'],
+  ])('costs one log, not the node, where a start meets it in %s', (_what, suffix) => {
+    for (const isClean of [true, false]) {
+      const bench = stopped(isClean)
+      bench.disk.faults.failAccess = unreadable(suffix)
+      expect(bench.start().quarantined, `clean: ${isClean}`).toMatchObject([
+        { topic: 'orders', partition: 0 },
+      ])
+      expect(bench.manager.get(TOPIC_ID, 1)!.logEndOffset).toBe(3)
+    }
+  })
+})
+
+/** No room for a new file with such a path. */
+function refuseNewFiles(bench: Bench, isRefused: (path: string) => boolean): void {
+  const open = bench.disk.open.bind(bench.disk)
+  bench.disk.open = (path, options) => {
+    if (options?.create === true && isRefused(path) && !bench.disk.exists(path))
+      throw new DiskError('ENOSPC', path, 'ENOSPC: no space left on device')
+    return open(path, options)
+  }
+}
 
 /** The next write to this file fails for want of space after so many bytes. */
 function failNextWrite(bench: Bench, failing: string, part: number): void {
