@@ -42,6 +42,7 @@ export const NOT_AN_OBSERVER = {
 export class AutoJoin {
   private timer: Timer | undefined
   private isAsking = false
+  private closed = false
   private notBeforeMs = 0
   private told = ''
   private text: string | undefined
@@ -84,6 +85,7 @@ export class AutoJoin {
   }
 
   close(): void {
+    this.closed = true
     this.timer?.cancel()
   }
 
@@ -114,6 +116,7 @@ export class AutoJoin {
     logger.info({ ...command }, 'joining the voters')
     this.options.submit(command, timeoutMs, (reply) => {
       this.isAsking = false
+      if (this.closed) return
       const { errorCode, errorMessage } = reply as { errorCode: number; errorMessage: string }
       if (errorCode !== ErrorCode.NONE) {
         logger.info({ errorCode, ...command }, `not yet: ${errorMessage}`)

@@ -37,7 +37,7 @@ interface Item {
   deadlineMs: number
   timer: Timer
   settled: boolean
-  /** Where it was sent; its outcome is unknown from then on. */
+  /** Where it was sent, or this node, which has decided it; its outcome is unknown from then on. */
   sentTo: NodeId | undefined
 }
 
@@ -155,6 +155,7 @@ export class CommandRouter {
     const leader = environment.leader()
     if (leader === environment.nodeId) {
       if (environment.canDecide()) {
+        item.sentTo = leader
         environment.decide(item.command, item.context, this.timeLeftMs(item), (reply) =>
           this.settle(item, reply),
         )
@@ -188,8 +189,11 @@ export class CommandRouter {
   }
 
   private onTimeout(item: Item, timeoutMs: number): void {
-    const where =
-      item.sentTo === undefined ? 'no controller was active' : `node ${item.sentTo} did not answer`
+    const { nodeId } = this.environment
+    let where = `node ${item.sentTo} did not answer`
+    if (item.sentTo === undefined) where = 'no controller was active'
+    else if (item.sentTo === nodeId)
+      where = `node ${nodeId} is the controller, and the change was not committed`
     this.held = this.held.filter((other) => other !== item)
     for (const [requestId, other] of this.sent) if (other === item) this.sent.delete(requestId)
     this.settle(item, failed('timedOut', `${where} within ${timeoutMs} ms`))

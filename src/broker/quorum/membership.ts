@@ -29,6 +29,10 @@ const CODES: Record<MembershipFailure, number> = {
   lastVoter: ErrorCode.INVALID_REQUEST,
 }
 
+/** Of what the caller waits, for the answer's way back: at most so much, and at most a fifth. */
+const MAX_ANSWER_MS = 500
+const ANSWER_SHARE = 0.2
+
 interface Waiting {
   command: MembershipCommand['type']
   done: (reply: ControllerReply) => void
@@ -41,7 +45,7 @@ export class Membership {
 
   constructor(private readonly input: (input: RaftInput) => void) {}
 
-  /** `timeoutMs`: what the caller still waits; a voter that has not caught up by then is not added. */
+  /** `timeoutMs`: what the caller still waits. A voter that has not caught up shortly before is not added, and the caller hears why. */
   change(command: MembershipCommand, timeoutMs: number, done: (reply: ControllerReply) => void): void {
     const requestId = this.nextRequestId++
     this.waiting.set(requestId, { command: command.type, done })
@@ -49,7 +53,7 @@ export class Membership {
       type: 'changeMembership',
       requestId,
       change: changeOf(command),
-      catchUpTimeoutMs: timeoutMs,
+      catchUpTimeoutMs: timeoutMs - Math.min(MAX_ANSWER_MS, timeoutMs * ANSWER_SHARE),
     })
   }
 

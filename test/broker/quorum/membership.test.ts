@@ -155,9 +155,14 @@ describe('changes of the voters', () => {
     expect(answer({ type: 'addVoter', nodeId: 3, directoryId: 'dir-9' })).toMatchObject({
       errorCode: ErrorCode.DUPLICATE_VOTER,
     })
-    expect(answer({ type: 'addVoter', nodeId: 9, directoryId: 'dir-9' })).toMatchObject({
-      errorCode: ErrorCode.REQUEST_TIMED_OUT,
-    })
+    for (const node of cluster.nodes) {
+      const waiting = node.submit({ type: 'addVoter', nodeId: 9, directoryId: 'dir-9' }, 1000)
+      expect(cluster.reply(waiting)).toMatchObject({
+        type: 'addVoter',
+        errorCode: ErrorCode.REQUEST_TIMED_OUT,
+        errorMessage: expect.stringContaining('node 9 did not answer: is it running'),
+      })
+    }
   })
 
   it('a node without the role of a controller is refused', () => {
@@ -323,6 +328,27 @@ describe('joining by itself', () => {
     cluster.until(() => named()?.directoryId === 'dir-new')
     cluster.until(() => wiped.reactor!.status().role === 'follower')
     expect(voterIds(leader).sort()).toEqual(THREE)
+  })
+
+  it('asks no more once it is closed', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    cluster.untilLed()
+    const fourth = cluster.add(4, { autoJoin: true })
+    fourth.start()
+    cluster.until(() => fourth.reactor!.status().role === 'observer')
+    let asked = 0
+    const { reactor } = fourth
+    const submit = reactor!.submit.bind(reactor)
+    reactor!.submit = (...command) => {
+      asked++
+      submit(...command)
+    }
+    cluster.until(() => asked > 0)
+    reactor!.close()
+    asked = 0
+    cluster.world.runFor(5000)
+    expect(asked).toBe(0)
   })
 
   it('without it a wiped voter follows, and says what to do', () => {
