@@ -69,16 +69,9 @@ export function readForFetch(partition: Partition, asked: ReadOptions): Partitio
   if (asked.fetchOffset < log.logStartOffset) return { ...read, errorCode: ErrorCode.OFFSET_OUT_OF_RANGE }
   const diverging = divergence(partition, asked)
   // A client cannot cut: it is told that its position is gone.
-  if (diverging !== null && diverging.epoch < 0 && !asked.isReplica) {
-    return { ...read, errorCode: ErrorCode.OFFSET_OUT_OF_RANGE }
-  }
+  if (diverging !== null && diverging.epoch < 0 && !asked.isReplica) return outOfRange(partition, read)
   if (diverging !== null) return { ...read, diverging }
-  if (asked.fetchOffset > log.logEndOffset) {
-    // A client that was told so would begin anew somewhere else: not by a leader that others may have replaced.
-    return partition.mayBeDeposed
-      ? failedRead(ErrorCode.NOT_LEADER_OR_FOLLOWER)
-      : { ...read, errorCode: ErrorCode.OFFSET_OUT_OF_RANGE }
-  }
+  if (asked.fetchOffset > log.logEndOffset) return outOfRange(partition, read)
   const limit = asked.isReplica ? log.logEndOffset : leader.state.highWatermark
   if (asked.fetchOffset >= limit || (asked.maxBytes <= 0 && !asked.minOneBatch)) return read
   try {
@@ -88,6 +81,13 @@ export function readForFetch(partition: Partition, asked: ReadOptions): Partitio
     partition.reportFailure(error as Error)
     return { ...read, errorCode: ErrorCode.KAFKA_STORAGE_ERROR }
   }
+}
+
+/** A client that is told so begins anew somewhere else: not on the word of a leader that others may have replaced. */
+function outOfRange(partition: Partition, read: PartitionRead): PartitionRead {
+  return partition.mayBeDeposed
+    ? failedRead(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    : { ...read, errorCode: ErrorCode.OFFSET_OUT_OF_RANGE }
 }
 
 /** KIP-595's check in Fetch v12: does our log hold the asker's last record? Null where it does. */

@@ -141,6 +141,10 @@ describe('fetching', () => {
     const beyond = fetch({ offset: 3, epoch: 0, maxWaitMs: 10 })
     cluster.run(50)
     expect(first(beyond)!.errorCode).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    // Nor where it has read what another leader wrote, of an epoch that is not known here.
+    const ahead = fetch({ offset: 1, epoch: 0, lastEpoch: 1, maxWaitMs: 10 })
+    cluster.run(50)
+    expect(first(ahead)!.errorCode).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
     // What it has it may still serve: that is committed.
     expect(offsets(fetchNow(cluster, fetch))).toEqual([0])
   })
