@@ -46,6 +46,22 @@ describe('what concerns many partitions', () => {
     expect(cluster.partition(late).partitionEpoch).toBe(1)
   })
 
+  it('comes early for a partition that is reassigned: who is fenced is none of those that stay in sync', () => {
+    const cluster = many()
+    cluster.kill(1)
+    const late = `t${TOPICS - 1}`
+    expect(cluster.partition(late).isr).toEqual([2, 3, 1])
+    const move = (nodes: number[]) =>
+      cluster.decide({
+        type: 'alterPartitionReassignments',
+        allowReplicationFactorChange: true,
+        partitions: [{ topic: late, partitionId: 0, replicas: { nodes } }],
+      }).partitions[0]!.errorCode
+    // 2 stays until 1 is in sync again: else a single copy would be left.
+    expect(move([3, 1])).toBe(0)
+    expect(cluster.partition(late)).toMatchObject({ replicas: [3, 1, 2], removingReplicas: [2], isr: [3, 2] })
+  })
+
   it('lets nobody be unfenced, or registered anew, before it is done', () => {
     const cluster = many()
     cluster.kill(1)

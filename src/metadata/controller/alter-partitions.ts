@@ -25,7 +25,7 @@ function alterPartition(
   asked: AlterPartition,
 ): AlterPartitionResult {
   const topic = state.image.topicsById.get(asked.topicId)
-  evictFenced(state, topic, asked.partitionId)
+  state.evictFenced(topic, asked.partitionId)
   const partition =
     topic === undefined ? undefined : state.image.topicsById.get(topic.id)?.partitions[asked.partitionId]
   if (topic === undefined || partition === undefined) {
@@ -42,14 +42,6 @@ function alterPartition(
   // The end of a reassignment may begin a new leader epoch under the same leader: it learns of it from the metadata.
   const isSameLeadership = now.leader === brokerId && now.leaderEpoch === asked.leaderEpoch
   return result(asked, isSameLeadership ? ErrorCode.NONE : ErrorCode.NEW_LEADER_ELECTED, now)
-}
-
-/** The turn of a partition comes early where somebody asks: as if the fencing had been one batch. */
-function evictFenced(state: ControllerState, topic: TopicImage | undefined, partitionId: number): void {
-  const partition = topic?.partitions[partitionId]
-  if (topic === undefined || partition === undefined || state.sweeps.isIdle) return
-  const members = [partition.leader, ...partition.isr].filter((node) => node !== NO_NODE)
-  if (members.some((node) => state.isFenced(node))) state.change(topic, partitionId, {})
 }
 
 /** Its reply was lost, and it is asked again with the epoch of before: the success stands (KAFKA-14144). */

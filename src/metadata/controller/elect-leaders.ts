@@ -44,6 +44,7 @@ function electLeader(
     errorCode,
     errorMessage,
   })
+  state.evictFenced(topic, partitionId)
   const partition = state.partition(topic, partitionId)
   if (unclean) {
     if (partition.leader !== NO_NODE) {

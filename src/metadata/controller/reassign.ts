@@ -42,6 +42,7 @@ export function alterPartitionReassignments(
 
 function reassign(state: ControllerState, asked: Asked, allowReplicationFactorChange: boolean): void {
   const { partitionId } = asked
+  state.evictFenced(state.image.topicsByName.get(asked.topic), partitionId)
   const topic = state.image.topicsByName.get(asked.topic)
   const partition = topic?.partitions[partitionId]
   if (topic === undefined || partition === undefined) {

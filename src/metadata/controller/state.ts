@@ -1,5 +1,5 @@
 import { assert } from '../../lib/assert.js'
-import { type NodeId, type Uuid, ZERO_UUID } from '../../lib/ids.js'
+import { NO_NODE, type NodeId, type Uuid, ZERO_UUID } from '../../lib/ids.js'
 import type { Logger } from '../../ports/logger.js'
 import type { Random } from '../../ports/random.js'
 import { ErrorCode } from '../../wire/errors.js'
@@ -137,6 +137,14 @@ export class ControllerState {
 
   minIsr(topic: TopicImage, partition: PartitionImage): number {
     return effectiveMinIsr(this.configs.topic(topic.name).minInsyncReplicas, countedReplicas(partition))
+  }
+
+  /** The turn of a partition comes early where somebody asks: as if the fencing had been one batch. */
+  evictFenced(topic: TopicImage | undefined, partitionId: number): void {
+    const partition = topic?.partitions[partitionId]
+    if (topic === undefined || partition === undefined || this.sweeps.isIdle) return
+    const members = [partition.leader, ...partition.isr].filter((node) => node !== NO_NODE)
+    if (members.some((node) => this.isFenced(node))) this.change(topic, partitionId, {})
   }
 
   /** Emits what reaching the goal takes; where that ends a reassignment, its end too. False: nothing changed. */
