@@ -117,9 +117,14 @@ export class ReplicaFetcher {
 
   remove(partition: Partition): void {
     const key = keyOf(partition.topicId, partition.partitionId)
-    if (!this.forget(key) || this.sessionId === 0) return
+    if (!this.forget(key) || !this.mayBeInSession) return
     this.forgotten.set(key, { topicId: partition.topicId, partitionId: partition.partitionId })
     this.queueSend()
+  }
+
+  /** Also while the request that opens the session is on its way: the leader goes on with what that one named. */
+  private get mayBeInSession(): boolean {
+    return this.sessionId !== 0 || (this.connection?.inFlight ?? 0) > 0
   }
 
   private forget(key: string): boolean {

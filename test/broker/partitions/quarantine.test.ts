@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { SeededRandom } from '../../../src/lib/prng.js'
 import { partitionRecord } from '../../../src/metadata/replay.js'
-import { batch, Cluster, TOPIC_ID } from './cluster.js'
+import { batch, Cluster, TOPIC, TOPIC_ID } from './cluster.js'
 
 // The second one's CRC does not cover what is flipped: a base offset.
 it.each([
@@ -137,4 +137,29 @@ it('forgets a damaged replica that is moved to another broker', () => {
   })
   cluster.run(200)
   expect(node.partitions.quarantined()).toEqual([])
+})
+
+it('takes back at once what it named in the request that opens a session: nothing counts as fetched any more', () => {
+  const cluster = new Cluster()
+  cluster.createTopic(1)
+  const image = cluster.image.topicsById.get(TOPIC_ID)!.partitions[0]!
+  // What it goes on fetching.
+  cluster.commit(partitionRecord(TOPIC_ID, 1, image))
+  cluster.run(500)
+  const node = cluster.node(3)
+  node.kill()
+  cluster.links.extraLatencyMs.set('node-1>node-3', 200)
+  node.start()
+  cluster.run(50)
+  cluster.commit(cluster.registration(3))
+  const progress = () => cluster.node(1).partitions.all()[0]!.leading!.replica(3)!
+  const { brokerEpoch } = node
+  while (progress().brokerEpoch !== brokerEpoch) cluster.run(10)
+  // The leader has got the request, and its answer is on its way.
+  const damaged = { topic: TOPIC, topicId: TOPIC_ID, partition: 0, reason: 'a test', directory: 'aside' }
+  node.process.schedule(0, () => node.partitions.onQuarantined(damaged))
+  cluster.run(1_000)
+  const { lastFetchMs } = progress()
+  cluster.run(3_000)
+  expect(progress().lastFetchMs).toBe(lastFetchMs)
 })
