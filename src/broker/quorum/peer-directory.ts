@@ -135,6 +135,8 @@ export class PeerDirectory {
 
   /** What another controller says of the voters. While this node catches up, that is newer than what its log says. */
   report(voters: readonly PeerAddress[]): void {
+    // A newcomer, which knows no more than this node.
+    if (voters.length === 0) return
     this.lastReport = voters.map((voter) => voter.nodeId)
     for (const { nodeId, host, port } of voters) this.reported.set(nodeId, { host, port })
     this.update()
@@ -142,6 +144,10 @@ export class PeerDirectory {
 
   onVoters(voters: readonly Voter[]): void {
     this.voters = voters
+    // Away for long already, and kept for its vote alone.
+    for (const nodeId of this.introduced.keys()) {
+      if (!this.connected.has(nodeId) && !this.farewells.has(nodeId)) this.startFarewell(nodeId)
+    }
     this.update()
   }
 

@@ -80,6 +80,25 @@ describe('nodes outside the configured voters', () => {
     cluster.until(() => second.leader !== undefined)
   })
 
+  it('a voter that is removed while it is away leaves its place to the next one', () => {
+    const cluster = new TestCluster(THREE, 1, { maxIntroducedPeers: 1, forgetPeerAfterMs: 1000 })
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const fourth = cluster.add(4)
+    fourth.start()
+    cluster.until(() => fourth.leader !== undefined)
+    expect(cluster.reply(leader.submit({ type: 'promoteVoter', nodeId: 4 }))).toMatchObject({ errorCode: 0 })
+    fourth.kill()
+    cluster.world.runFor(2000)
+    const removal = { type: 'removeVoter' as const, nodeId: 4, directoryId: 'dir-4' }
+    expect(cluster.reply(leader.submit(removal))).toMatchObject({ errorCode: 0 })
+    cluster.world.runFor(2000)
+    expect(leader.reactor!.status().addresses.map(({ nodeId }) => nodeId)).toEqual(THREE)
+    const fifth = cluster.add(5)
+    fifth.start()
+    cluster.until(() => fifth.leader !== undefined)
+  })
+
   it('catches up by a snapshot', () => {
     const cluster = new TestCluster(THREE, 1, { snapshotEntries: 10, snapshotTailEntries: 2 })
     cluster.startAll()
