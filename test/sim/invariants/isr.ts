@@ -132,28 +132,67 @@ export class OnlyLiveReplicasJoin extends Invariant {
   }
 }
 
+/** What the count of a partition's eligible leaders depends on, up to its newest state. */
+interface Eligible {
+  readonly partition: PartitionImage
+  /** Its ISR was no smaller than the minimum once: a topic may begin with less. */
+  readonly wasWhole: boolean
+  /** Since the ISR was last that large: members whose disks were damaged. They held everything, and count as if they still did. */
+  readonly lost: ReadonlySet<NodeId>
+}
+
 /** The shape of ISR and ELR (KIP-966). */
 export class IsrIsSound extends Invariant {
   readonly title = '18 ISR and ELR are sound'
-  /** By partition, the first partition epoch whose ISR was no smaller than the minimum: a topic may begin with less. */
-  private readonly wholeSince = new Map<string, number>()
+  private readonly eligible = new Map<string, Eligible>()
 
   override onState(world: Watched, { name, partition }: PartitionFact, key: string): void {
     this.checks++
-    const { isr, elr, replicas, leader, partitionEpoch } = partition
-    const minIsr = Math.min(world.minInsyncReplicas, countedReplicas(partition))
-    const where = `${name}: replicas ${replicas.join('/')} ISR ${isr.join('/')} ELR ${elr.join('/')} leader ${leader}`
+    const { isr, elr, replicas, leader } = partition
+    const where = whereOf(name, partition)
     if ([...isr, ...elr].some((member) => !replicas.includes(member))) this.fail(`a stranger in ${where}`)
     if (isr.some((member) => elr.includes(member))) this.fail(`a member of both in ${where}`)
-    if (isr.length >= minIsr && elr.length > 0) this.fail(`a needless ELR in ${where}`)
-    const inNeither = replicas.filter((member) => !isr.includes(member) && !elr.includes(member))
-    const lost = inNeither.filter((member) => world.damagedNodes.has(member)).length
-    const since = this.wholeSince.get(key) ?? Number.POSITIVE_INFINITY
-    if (isr.length >= minIsr) this.wholeSince.set(key, Math.min(since, partitionEpoch))
-    else if (isr.length + elr.length + lost < minIsr && partitionEpoch > since && !partition.leaderRecovering)
-      this.fail(`too few that may lead in ${where}`)
+    if (isr.length >= minIsrOf(world, partition) && elr.length > 0) this.fail(`a needless ELR in ${where}`)
     if (leader >= 0 && !isr.includes(leader)) this.fail(`a leader outside of the ISR in ${where}`)
+    // Who starts again shows what was long ago, and which disks were damaged then is not known any more.
+    if (world.facts.newest.get(key) === partition) this.judgeCount(world, name, key, partition)
   }
+
+  /** While the ISR is too small nobody leaves both sets, but for damage: the ELR gets all that the ISR loses. */
+  private judgeCount(world: Watched, name: string, key: string, partition: PartitionImage): void {
+    const { isr, elr, leaderRecovering } = partition
+    const before = this.eligible.get(key)
+    const minIsr = minIsrOf(world, partition)
+    if (isr.length >= minIsr) {
+      this.eligible.set(key, { partition, wasWhole: true, lost: new Set() })
+      return
+    }
+    const lost = lostOf(world, partition, before)
+    const wasWhole = before?.wasWhole ?? false
+    if (wasWhole && !leaderRecovering && isr.length + elr.length + lost.size < minIsr)
+      this.fail(`too few that may lead in ${whereOf(name, partition)}`)
+    this.eligible.set(key, { partition, wasWhole, lost })
+  }
+}
+
+function lostOf(world: Watched, partition: PartitionImage, before: Eligible | undefined): Set<NodeId> {
+  const { isr, elr, partitionEpoch } = partition
+  const lost = new Set(before?.lost)
+  // Between states that no node showed, each of them may have been in one of the sets.
+  const isNext = partitionEpoch === (before?.partition.partitionEpoch ?? -1) + 1
+  for (const member of world.damagedNodes)
+    if (!isNext || before?.partition.isr.includes(member) || before?.partition.elr.includes(member))
+      lost.add(member)
+  for (const member of [...isr, ...elr]) lost.delete(member)
+  return lost
+}
+
+function minIsrOf(world: Watched, partition: PartitionImage): number {
+  return Math.min(world.minInsyncReplicas, countedReplicas(partition))
+}
+
+function whereOf(name: string, { replicas, isr, elr, leader }: PartitionImage): string {
+  return `${name}: replicas ${replicas.join('/')} ISR ${isr.join('/')} ELR ${elr.join('/')} leader ${leader}`
 }
 
 /** Epochs only grow; two leaders never share one; one partition epoch is one state; a change matched both when it was applied. */
