@@ -103,13 +103,19 @@ function openSegments(input: RecoveryInput): Segment[] {
   const { disk, handles, directory } = input
   let deletedUpTo = -1
   const bases: Offset[] = []
+  const indexes: { name: string; baseOffset: Offset }[] = []
   for (const name of disk.list(directory)) {
     const parsed = parseSegmentFile(name)
     if (name.endsWith('.tmp') || parsed?.isDeleted === true) disk.unlink(`${directory}/${name}`)
     if (parsed?.isDeleted === true && parsed.suffix === '.log')
       deletedUpTo = Math.max(deletedUpTo, parsed.baseOffset)
     else if (parsed?.suffix === '.log' && !name.endsWith(DELETED_SUFFIX)) bases.push(parsed.baseOffset)
+    else if (parsed !== null && !parsed.isDeleted && parsed.suffix !== '.snapshot')
+      indexes.push({ name, baseOffset: parsed.baseOffset })
   }
+  // What a crash or a power cut left of a segment that was removed: a new one may begin at the same offset.
+  const known = new Set(bases)
+  for (const { name, baseOffset } of indexes) if (!known.has(baseOffset)) disk.unlink(`${directory}/${name}`)
   bases.sort((a, b) => a - b)
   const segments: Segment[] = []
   bases.forEach((base, i) => {

@@ -249,6 +249,36 @@ describe('an unclean stop', () => {
     expect(readAll(bench.manager.get(TOPIC_ID, 0)!).equals(whole)).toBe(true)
     expect(bench.quarantined).toEqual([])
   })
+
+  it('takes no index on trust that outlived its segment, where a new segment begins at the same offset', () => {
+    const bench = Bench.started(1, { segmentBytes: 1010 })
+    const log = bench.log()
+    appendMany(log, 40, { timestampMs: 9_000 })
+    bench.sync(log)
+    const path = 'orders-0/00000000000000000010.timeindex'
+    const outlived = bench.fileBytes(path)
+    expect(outlived.length).toBeGreaterThan(0)
+    log.truncateTo(10)
+    bench.sync(log)
+    bench.kill()
+    // The power went before this one removal, of three, was durable.
+    const file = bench.disk.open(path, { create: true })
+    file.write(0, [outlived])
+    file.close()
+    bench.start()
+    const again = bench.manager.get(TOPIC_ID, 0)!
+    for (let at = 10; at < 50; at++)
+      again.append([batchAt(at, { epoch: 1, timestampMs: at === 15 ? 500 : 100 })])
+    again.truncateTo(50)
+    again.advanceLogStartOffset(10)
+    bench.sync(again)
+    bench.kill()
+    bench.start()
+    expect(bench.manager.get(TOPIC_ID, 0)!.maxTimestamp()).toMatchObject({
+      baseOffset: 15,
+      maxTimestampMs: 500,
+    })
+  })
 })
 
 describe('while it runs', () => {
