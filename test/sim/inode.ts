@@ -16,6 +16,8 @@ interface Layer {
   size: number
   /** Page number to the number of the write that dirtied it last. */
   dirty: Map<number, number>
+  /** Page number to the number of the write that its durable bytes come from: syncs may end in another order. */
+  synced: Map<number, number>
   /** Where the truncation that began it cut. */
   cut: number
 }
@@ -86,7 +88,8 @@ export class Inode {
     for (const [page, version] of top.dirty) if (page * PAGE_BYTES < size) dirty.set(page, version)
     const content = top.content.slice(0, size)
     const base = top.base.slice(0, Math.min(size, top.baseSize))
-    this.layers.push({ base, baseSize: base.length, content, size, dirty, cut: size })
+    const synced = new Map(top.synced)
+    this.layers.push({ base, baseSize: base.length, content, size, dirty, synced, cut: size })
   }
 
   beginSync(): SyncTicket {
@@ -109,7 +112,10 @@ export class Inode {
       growBase(layer, Math.min(limit, Math.max(layer.baseSize, ticket.size)))
       for (const { page, version, bytes } of ticket.pages) {
         const room = layer.baseSize - page * PAGE_BYTES
-        if (room > 0) layer.base.set(bytes.subarray(0, room), page * PAGE_BYTES)
+        if (room > 0 && version >= (layer.synced.get(page) ?? 0)) {
+          layer.base.set(bytes.subarray(0, room), page * PAGE_BYTES)
+          layer.synced.set(page, version)
+        }
         if (layer.dirty.get(page) === version) layer.dirty.delete(page)
       }
     }
@@ -166,6 +172,7 @@ function firstLayer(bytes: Uint8Array): Layer {
     content: bytes.slice(),
     size: bytes.length,
     dirty: new Map(),
+    synced: new Map(),
     cut: Number.POSITIVE_INFINITY,
   }
 }
