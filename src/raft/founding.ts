@@ -50,7 +50,7 @@ export class Founding {
     return this.voterIds.flatMap((nodeId) => this.directories.get(nodeId) ?? [])
   }
 
-  /** What a start with nothing but this node's own knowledge gives: a single voter founds at once. */
+  /** What a start with nothing but this node's own knowledge gives: a single voter founds; its driver listens first. */
   start(): FoundingOutcome | undefined {
     return this.tryToFound()
   }

@@ -38,6 +38,9 @@ export interface EntranceOptions {
   onFailed(error: Error): void
 }
 
+/** Peers dial a node that is back several times between two announcements. */
+const ANNOUNCEMENTS_ALONE = 5
+
 /** From an opened Raft log to a member of a cluster: at once where the log has one, else by founding it or finding it. */
 export class Entrance {
   private founding: FoundingDriver | undefined
@@ -68,6 +71,7 @@ export class Entrance {
       isEmpty: clusterId === undefined,
       clock: options.clock,
       intervalMs: options.announceIntervalMs,
+      aloneDelayMs: options.announceIntervalMs * ANNOUNCEMENTS_ALONE,
       peers: () => options.peers(),
       send: (to, message) => options.send(to, message),
       onOutcome: (outcome) => this.onOutcome(outcome, contents),
@@ -81,6 +85,10 @@ export class Entrance {
 
   onMessage(message: FoundingMessage): void {
     this.founding?.onMessage(message)
+  }
+
+  onRaft(): void {
+    this.founding?.onRaft()
   }
 
   onConnected(peer: NodeId): void {

@@ -11,6 +11,8 @@ export interface FoundingDriverOptions {
   readonly isEmpty: boolean
   readonly clock: Clock
   readonly intervalMs: number
+  /** Before a single voter founds: a cluster that has grown from it and lost it would have spoken by then. */
+  readonly aloneDelayMs: number
   /** Everyone to announce to: the founders, and whoever else may know of a cluster. */
   peers(): readonly NodeId[]
   send(to: NodeId, message: FoundingMessage): void
@@ -21,6 +23,7 @@ export interface FoundingDriverOptions {
 export class FoundingDriver {
   private readonly founding: Founding
   private timer: Timer | undefined
+  private aloneTimer: Timer | undefined
   private ended = false
 
   constructor(private readonly options: FoundingDriverOptions) {
@@ -28,7 +31,12 @@ export class FoundingDriver {
   }
 
   start(): void {
-    if (!this.settle(this.founding.start())) this.announce()
+    const alone = this.founding.start()
+    if (alone !== undefined) {
+      const { clock, aloneDelayMs } = this.options
+      this.aloneTimer = clock.after(aloneDelayMs, () => this.settle(alone))
+    }
+    this.announce()
   }
 
   onMessage(message: FoundingMessage): void {
@@ -48,6 +56,11 @@ export class FoundingDriver {
     this.settle(outcome)
   }
 
+  /** A member of a cluster takes this node for one too: whoever it names will tell, and nobody founds alone any more. */
+  onRaft(): void {
+    this.aloneTimer?.cancel()
+  }
+
   /** A connection stands: what was said before was lost. */
   onConnected(peer: NodeId): void {
     if (!this.ended && this.options.peers().includes(peer)) this.tell(peer)
@@ -56,13 +69,13 @@ export class FoundingDriver {
   close(): void {
     this.ended = true
     this.timer?.cancel()
+    this.aloneTimer?.cancel()
   }
 
-  private settle(outcome: FoundingOutcome | undefined): boolean {
-    if (outcome === undefined || this.ended) return this.ended
+  private settle(outcome: FoundingOutcome | undefined): void {
+    if (outcome === undefined || this.ended) return
     this.close()
     this.options.onOutcome(outcome)
-    return true
   }
 
   private announce(): void {

@@ -177,7 +177,8 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     this.network.onHeard(from)
     switch (message.type) {
       case 'raft':
-        this.member?.input({ type: 'message', from, message: message.message })
+        if (this.member === undefined) this.entrance?.onRaft()
+        else this.member.input({ type: 'message', from, message: message.message })
         return
       case 'foundingEmpty':
         if (this.member === undefined) this.entrance?.onMessage(message)

@@ -298,6 +298,29 @@ describe('changes of the voters', () => {
     cluster.until(() => !broker.reactor!.status().addresses.some(({ nodeId }) => nodeId === 4))
   })
 
+  it('the only founder of a cluster that has grown founds no second one when its disk is wiped', () => {
+    const cluster = new TestCluster([1])
+    cluster.startAll()
+    const founder = cluster.untilLed()
+    for (const id of [2, 3]) {
+      const node = cluster.add(id, { bootstrap: [1] })
+      node.start()
+      cluster.until(() => node.leader !== undefined)
+      expect(cluster.reply(founder.submit({ type: 'promoteVoter', nodeId: id }))).toMatchObject({
+        errorCode: 0,
+      })
+    }
+    const { clusterId } = founder.reactor!.status()
+    founder.kill()
+    const others = cluster.nodes.filter((node) => node !== founder)
+    cluster.until(() => others.some((node) => node.reactor!.status().role === 'leader'))
+    founder.wipe('dir-new')
+    founder.start()
+    cluster.until(() => founder.leader !== undefined)
+    expect(founder.reactor!.status()).toMatchObject({ clusterId, role: 'observer' })
+    cluster.until(hasVoters(cluster, THREE))
+  })
+
   it('voters whose bootstrap servers have all gone find each other after a stop of all', () => {
     const cluster = new TestCluster(THREE, 1, { forgetPeerAfterMs: 1000 })
     cluster.startAll()
