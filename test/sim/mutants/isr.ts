@@ -10,6 +10,13 @@ export const ISR_BUGS: readonly PlantedBug[] = [
     replace: 'if (true)\n        return [];',
   },
   {
+    name: 'forgets-who-was-eligible-already',
+    rule: '966: an eligible leader stays one until the ISR is whole again',
+    file: 'src/metadata/controller/partition-change.js',
+    find: '(partition.elr.includes(node) || partition.isr.includes(node)) &&',
+    replace: 'partition.isr.includes(node) &&',
+  },
+  {
     name: 'elects-whoever-is-there',
     rule: '966: only ISR and ELR lead cleanly',
     file: 'src/metadata/controller/partition-change.js',
