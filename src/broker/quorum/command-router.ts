@@ -15,8 +15,8 @@ export interface RouterEnvironment {
   /** The Raft leader as far as this node knows. */
   leader(): NodeId | undefined
   isConnected(peer: NodeId): boolean
-  /** This node is the active controller and its log has room. */
-  canDecide(): boolean
+  /** This node is the active controller and, where the command may write, its log has room. */
+  canDecide(command: ControllerCommand): boolean
   /** `timeoutMs`: what whoever asked still waits. */
   decide(
     command: ControllerCommand,
@@ -154,7 +154,7 @@ export class CommandRouter {
     const { environment } = this
     const leader = environment.leader()
     if (leader === environment.nodeId) {
-      if (environment.canDecide()) {
+      if (environment.canDecide(item.command)) {
         item.sentTo = leader
         environment.decide(item.command, item.context, this.timeLeftMs(item), (reply) =>
           this.settle(item, reply),

@@ -246,7 +246,8 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       limits: { commands: settings.maxPendingCommands, bytes: settings.maxPendingCommandBytes },
       leader: () => this.member?.node.leader,
       isConnected: (peer) => this.network.isConnected(peer),
-      canDecide: () => this.member?.controller.canPropose ?? false,
+      canDecide: ({ type }) =>
+        this.member?.controller[type === 'describeQuorum' ? 'isActive' : 'canPropose'] ?? false,
       decide: (command, context, timeoutMs, done) => this.decide(command, context, timeoutMs, done),
       send: (to, message) => this.network.send(to, 'controller', message),
     })

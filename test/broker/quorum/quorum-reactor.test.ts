@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { DEFAULT_RAFT_LIMITS } from '../../../src/raft/api.js'
 import { ErrorCode } from '../../../src/wire/errors.js'
 import { TestCluster } from './cluster.js'
 
@@ -145,6 +146,18 @@ describe('a quorum of three', () => {
     expect(
       reply.voters.map(({ replicaId, directoryId, logEndOffset }) => [replicaId, directoryId, logEndOffset]),
     ).toEqual(THREE.map((id) => [id, `dir-${id}`, lastIndex + 1]))
+  })
+
+  it('describes the quorum also while its log takes nothing more: then it is asked for most', () => {
+    const cluster = led(5, { raftLimits: { ...DEFAULT_RAFT_LIMITS, maxUncommittedEntries: 1 } })
+    const leader = cluster.leader()!
+    cluster.peers.drop = (_from, _to, message) =>
+      message.type === 'raft' && message.message.type === 'appendReply'
+    const held = leader.setConfig('log.retention.ms', '1000')
+    cluster.world.runFor(50)
+    const reply = cluster.reply(leader.submit({ type: 'describeQuorum' }), 50)
+    expect(reply).toMatchObject({ type: 'describeQuorum', leaderId: leader.id })
+    expect(held.reply).toBeUndefined()
   })
 
   it('takes no reply to the process before it for its own', () => {
