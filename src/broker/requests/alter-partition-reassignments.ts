@@ -71,7 +71,7 @@ function isKnown(image: MetadataImage, { topic, partitionId, target }: Asked): b
   const partition = image.topicsByName.get(topic)?.partitions[partitionId]
   if (partition === undefined) return true
   const { replicas, addingReplicas, removingReplicas } = partition
-  if (target === null) return addingReplicas.length === 0
+  if (target === null) return addingReplicas.length === 0 && removingReplicas.length === 0
   return (
     replicas.length - removingReplicas.length === target.length &&
     target.every((node, i) => replicas[i] === node)

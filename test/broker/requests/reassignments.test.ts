@@ -57,6 +57,22 @@ describe('AlterPartitionReassignments', () => {
     })
   })
 
+  it('a cancelled removal too is answered when this broker knows of it', () => {
+    const n = moving()
+    const handler = alterPartitionReassignmentsHandler(n.services)
+    n.cluster.kill(2)
+    n.sync()
+    // 1 and 3 are in sync: 3 stays until 2 is back.
+    n.answer(handler, request([1, 2]))
+    expect(n.answer(listPartitionReassignmentsHandler(n.services), ALL).topics).toHaveLength(1)
+    const asked = n.ask(handler, request(null))
+    n.clock.pass(5)
+    expect(asked.response).toBeUndefined()
+    n.clock.pass(5)
+    expect(asked.response).toBeDefined()
+    expect(n.answer(listPartitionReassignmentsHandler(n.services), ALL).topics).toEqual([])
+  })
+
   it('answers a refusal without waiting, and by partition', () => {
     const n = moving()
     const answer = n.answer(alterPartitionReassignmentsHandler(n.services), request([1, 9], 'u'), 0, 5)
