@@ -259,7 +259,18 @@ export class ImageFollower {
 
   private remove(partition: Partition, errorCode: number): void {
     this.detach(partition, errorCode)
-    this.services.logs.delete(partition.topicId, partition.partitionId)
+    this.deleteLog(partition.topicId, partition.partitionId)
+  }
+
+  /** One that a full disk does not let go is a stray at the next start; what else fails, LogManager reports. */
+  private deleteLog(topicId: Uuid, partition: number): void {
+    const { logs, logger } = this.services
+    try {
+      logs.delete(topicId, partition)
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      logger.error({ topicId, partition, error }, 'a log could not be deleted')
+    }
   }
 
   private detach(partition: Partition, errorCode: number): void {
@@ -287,7 +298,7 @@ export class ImageFollower {
         { topic: log.topic, topicId: log.topicId, partition: log.partition },
         'deleting a stray log',
       )
-      logs.delete(log.topicId, log.partition)
+      this.deleteLog(log.topicId, log.partition)
     }
   }
 
