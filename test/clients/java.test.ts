@@ -333,9 +333,16 @@ const ADVERTISED: Record<string, [min: number, max: number]> = {
   'DeleteGroups(42)': [0, 2],
   'ElectLeaders(43)': [0, 2],
   'IncrementalAlterConfigs(44)': [0, 1],
+  'AlterPartitionReassignments(45)': [0, 1],
+  'ListPartitionReassignments(46)': [0, 0],
   'DescribeQuorum(55)': [0, 2],
+  'UpdateFeatures(57)': [0, 2],
   'DescribeCluster(60)': [0, 2],
+  'UnregisterBroker(64)': [0, 0],
+  'ListConfigResources(74)': [0, 1],
   'DescribeTopicPartitions(75)': [0, 0],
+  'AddRaftVoter(80)': [0, 1],
+  'RemoveRaftVoter(81)': [0, 0],
 }
 
 /** The rows of a table of kafka-consumer-groups that begin with this word, cut into their columns. */
