@@ -41,8 +41,8 @@ interface Item {
   sentTo: NodeId | undefined
 }
 
-/** A command of another node waits here no longer than its sender, and no longer than this. */
-const MAX_REMOTE_HOLD_MS = 30_000
+/** A command of another node waits here no longer than its sender, and no longer than any client may ask for. */
+const MAX_REMOTE_HOLD_MS = 120_000
 
 /**
  * Brings each command to the active controller, wherever it is: decided here, sent to the leader once, or held while

@@ -184,6 +184,18 @@ describe('changes of the voters', () => {
     }
   })
 
+  it('waits for a new voter as long as the caller does, wherever it asks', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const follower = cluster.nodes.find((node) => node !== leader)!
+    const added = follower.submit({ type: 'addVoter', nodeId: 4, directoryId: 'dir-4' }, 60_000)
+    cluster.world.runFor(40_000)
+    expect(added.reply).toBeUndefined()
+    cluster.add(4).start()
+    expect(cluster.reply(added)).toMatchObject({ errorCode: 0 })
+  })
+
   it('a node without the role of a controller is refused', () => {
     const cluster = new TestCluster(THREE)
     cluster.startAll()
