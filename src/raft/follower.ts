@@ -83,9 +83,12 @@ function areContiguous(entries: readonly Entry[], previousIndex: number): boolea
   return entries.every((entry, i) => entry.index === previousIndex + 1 + i)
 }
 
-/** Never waits for the disk. `commitIndex` is at most what the leader knows this node to hold. */
+/**
+ * Never waits for the disk. `commitIndex` is at most what the leader knows this node to hold, or to have held: a wiped
+ * disk that another leader filled meanwhile may hold other entries, which the term tells (Raft §5.3).
+ */
 export function onHeartbeat(core: RaftCore, from: NodeId, message: Heartbeat): void {
-  core.commitTo(Math.min(message.commitIndex, core.log.lastIndex))
+  if (core.log.termAt(message.commitIndex) === message.commitTerm) core.commitTo(message.commitIndex)
   core.outbox.send(from, {
     type: 'heartbeatReply',
     term: core.term,

@@ -174,6 +174,7 @@ function sendHeartbeat(core: RaftCore, leader: LeaderState, progress: Progress):
     type: 'heartbeat',
     term: core.term,
     commitIndex,
+    commitTerm: core.log.termAt(commitIndex) ?? 0,
     readContext: leader.readContext,
   })
 }

@@ -77,7 +77,8 @@ export type RaftMessage =
       conflictIndex: LogIndex
       conflictTerm: Term
     }
-  | { type: 'heartbeat'; term: Term; commitIndex: LogIndex; readContext: number }
+  /** `commitTerm`: of the entry at commitIndex; 0: not known any more. A wiped disk may hold another one there. */
+  | { type: 'heartbeat'; term: Term; commitIndex: LogIndex; commitTerm: Term; readContext: number }
   | { type: 'heartbeatReply'; term: Term; follower: Voter; lastIndex: LogIndex; readContext: number }
   | {
       type: 'installSnapshot'

@@ -102,7 +102,7 @@ afterEach(async () => {
 
 const heartbeat = (readContext: number): PeerMessage => ({
   type: 'raft',
-  message: { type: 'heartbeat', term: 1, commitIndex: 0, readContext },
+  message: { type: 'heartbeat', term: 1, commitIndex: 0, commitTerm: 0, readContext },
 })
 
 const snapshotChunk = (offset: number, length: number): PeerMessage => ({

@@ -293,7 +293,7 @@ const raftMessages: Examples<RaftMessage> = {
     conflictIndex: 6,
     conflictTerm: 2,
   },
-  heartbeat: { type: 'heartbeat', term: 4, commitIndex: 6, readContext: 77 },
+  heartbeat: { type: 'heartbeat', term: 4, commitIndex: 6, commitTerm: 3, readContext: 77 },
   heartbeatReply: { type: 'heartbeatReply', term: 4, follower: voter, lastIndex: 5, readContext: 77 },
   installSnapshot: {
     type: 'installSnapshot',
