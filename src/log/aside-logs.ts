@@ -43,6 +43,18 @@ export class AsideLogs {
     return quarantined
   }
 
+  /** A log that held records is not there at all: as if it had been damaged, in a directory that holds the mark alone. @throws DiskError */
+  quarantineMissing(topicId: Uuid, partition: number): void {
+    const directory = this.freeName(`${topicId}-${partition}`, 'quarantined')
+    // Its name is not known any more; the id is what counts.
+    const mark = { topic: topicId, topicId, partition, reason: 'the directory of the log is gone' }
+    this.disk.mkdir(directory)
+    this.mark(directory, mark)
+    this.disk.syncNow([{ directory: '' }])
+    this.quarantined.push({ ...mark, directory })
+    this.logger.error({ topicId, partition }, 'a log that held records is gone: it is to be fetched anew')
+  }
+
   /** The mark of a directory; null: it has none. */
   markOf(directory: string): Mark | null {
     const path = `${directory}/${QUARANTINE_PENDING}`

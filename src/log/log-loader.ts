@@ -22,6 +22,8 @@ export interface LoadTarget {
   restore(directory: string): void
   /** Why an earlier run was about to set this log aside; null: it was not. */
   damageOf(directory: string): { topicId: Uuid | undefined; reason: string } | null
+  /** All were found: this one held records, and may be missing. */
+  onHeld(topicId: Uuid, partition: number): void
   /** True where a log of this id was found, whole or damaged. */
   isFound(topicId: Uuid, partition: number): boolean
   setAside(
@@ -66,7 +68,7 @@ export class LogLoader {
         for (let i = 0; i < LOADS_IN_TURN && clock.monotonicMs() - begunMs < LOAD_TURN_MS; i++) {
           const name = names[at++]
           if (name === undefined) {
-            this.settleUnidentified()
+            this.settleMissing(this.settleUnidentified())
             break
           }
           const known = closed.get(name)
@@ -161,17 +163,32 @@ export class LogLoader {
     }
   }
 
-  /** Directories that do not tell their topic id: one whose making the power cut broke off goes, any other is damage. */
-  private settleUnidentified(): void {
+  /**
+   * Directories that do not tell their topic id: one whose making the power cut broke off goes, any other is damage.
+   * Returns the partition numbers of these.
+   */
+  private settleUnidentified(): Set<number> {
     const { disk } = this.options
+    const partitions = new Set<number>()
     for (const { name, topic, partition } of this.unidentified.splice(0)) {
       // The file is synced with the first group commit: before that, nothing of the log was reported durable.
       const isNew =
         !this.context.points.hasUnclaimed(partition, (topicId) => this.target.isFound(topicId, partition)) &&
         !(this.checkpoints.recoveryPoint(name) > 0)
-      if (isNew) disk.removeTree(name)
-      else
-        this.target.setAside(name, topic, undefined, partition, `${PARTITION_METADATA} is missing or damaged`)
+      if (isNew) {
+        disk.removeTree(name)
+        continue
+      }
+      this.target.setAside(name, topic, undefined, partition, `${PARTITION_METADATA} is missing or damaged`)
+      partitions.add(partition)
+    }
+    return partitions
+  }
+
+  /** `unidentified`: of these one may be the log. */
+  private settleMissing(unidentified: ReadonlySet<number>): void {
+    for (const { topicId, partition } of this.context.points.holders()) {
+      if (!unidentified.has(partition)) this.target.onHeld(topicId, partition)
     }
   }
 }

@@ -85,6 +85,7 @@ export class LogManager {
         this.get(topicId, partition) !== undefined || this.aside.isQuarantined(topicId, partition),
       setAside: (...damaged) => this.setAside(...damaged),
       restore: (directory) => this.aside.restore(directory),
+      onHeld: (topicId, partition) => this.missIfGone(topicId, partition),
       damageOf: (directory) => this.aside.markOf(directory),
     })
   }
@@ -204,6 +205,14 @@ export class LogManager {
     this.byDirectory.set(log.directory, log)
   }
 
+  /** At the start: an empty replica must not take the place of one that held records and is not there any more. */
+  private missIfGone(topicId: Uuid, partition: number): void {
+    if (this.get(topicId, partition) !== undefined) return
+    if (!this.aside.isQuarantined(topicId, partition)) this.aside.quarantineMissing(topicId, partition)
+    this.points.remove(topicId, partition)
+    this.points.syncNow()
+  }
+
   private forget(log: PartitionLog): void {
     this.logsByKey.delete(keyOf(log.topicId, log.partition))
     this.byDirectory.delete(log.directory)
@@ -227,7 +236,8 @@ export class LogManager {
       throw error
     }
     this.after(log.fileDeleteDelayMs, () => disk.removeTree(aside))
-    disk.sync([{ directory: '' }], (error) => {
+    // The slot too: a log that has one, and no directory, is missed at the next start.
+    disk.sync([this.points.syncTarget(), { directory: '' }], (error) => {
       if (error !== null) this.flusher.fail(error)
     })
   }

@@ -90,6 +90,13 @@ export class RecoveryPoints {
     return false
   }
 
+  /** The logs that held records when the file was opened. */
+  holders(): { topicId: Uuid; partition: number }[] {
+    return [...this.loaded]
+      .filter(([, point]) => point.recoveryPoint > point.logStartOffset)
+      .map(([key]) => ({ topicId: key.slice(0, 22), partition: Number(key.slice(23)) }))
+  }
+
   /** Written through the page cache. @throws DiskError */
   set(topicId: Uuid, partition: number, point: RecoveryPoint): void {
     const key = keyOf(topicId, partition)

@@ -528,3 +528,40 @@ describe('power cuts', () => {
     expect(quarantines).toBeLessThan(5)
   })
 })
+
+describe('a log whose directory is gone', () => {
+  it.each([
+    true,
+    false,
+  ])('is quarantined, also after a further restart (a clean stop before: %s)', (isClean) => {
+    const bench = Bench.started()
+    for (const partition of [0, 1]) {
+      appendMany(bench.log(partition), 3)
+      bench.sync(bench.log(partition))
+    }
+    if (isClean) bench.stop()
+    else bench.kill()
+    bench.disk.removeTree('orders-0')
+    const missing = [{ topicId: TOPIC_ID, partition: 0, reason: 'the directory of the log is gone' }]
+    expect(bench.start().quarantined).toMatchObject(missing)
+    bench.powerCut()
+    expect(bench.start().quarantined).toMatchObject(missing)
+    expect(bench.manager.get(TOPIC_ID, 1)!.logEndOffset).toBe(3)
+    bench.manager.settleQuarantine(bench.manager.quarantined[0]!.directory)
+    bench.powerCut()
+    expect(bench.start().quarantined).toEqual([])
+  })
+
+  it('is not missed where it was deleted or held nothing', () => {
+    const bench = Bench.started()
+    appendMany(bench.log(0), 3)
+    bench.sync(bench.log(0))
+    bench.log(1).truncateFullyAndStartAt(40)
+    bench.sync(bench.log(1))
+    bench.manager.delete(TOPIC_ID, 0)
+    bench.world.runFor(100)
+    bench.powerCut()
+    bench.disk.removeTree('orders-1')
+    expect(bench.start().quarantined).toEqual([])
+  })
+})
