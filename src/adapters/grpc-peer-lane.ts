@@ -46,7 +46,7 @@ export interface LaneEvents {
   hello(lane: Lane): grpc.Metadata
   /** False: wait for `wake`, instead of dialling a peer that is away three times over. */
   mayDial(lane: Lane): boolean
-  /** Another stream to or from this peer stands: what is sent while this one is being opened waits for it. */
+  /** Another stream to or from this peer stands: what is sent before this one is open waits for it. */
   isConnected(): boolean
   /** The peer took the stream. */
   opened(): void
@@ -108,7 +108,7 @@ export class PeerLane {
   /** Returns whether the message was taken. */
   send(bytes: Uint8Array): boolean {
     if (bytes.length > MAX_MESSAGE_BYTES) return this.drop()
-    if (!this.open && !(this.call && this.events.isConnected())) return this.drop()
+    if (!this.open && !this.events.isConnected()) return this.drop()
     if (this.open && !this.isBlocked) {
       this.write(bytes)
       return true
@@ -123,6 +123,11 @@ export class PeerLane {
     this.queue.push(bytes)
     this.queuedBytes += bytes.length
     return true
+  }
+
+  /** What waits for the stream to be opened was meant for a process that may be dead. */
+  discard(): void {
+    if (!this.open) this.clearQueue()
   }
 
   close(): void {
@@ -210,10 +215,14 @@ export class PeerLane {
     this.open = false
     this.isBlocked = false
     this.inFlightBytes = 0
+    this.clearQueue()
+    call?.cancel()
+  }
+
+  private clearQueue(): void {
     this.dropped += this.queue.length
     this.queue.length = 0
     this.queuedBytes = 0
-    call?.cancel()
   }
 
   private write(bytes: Uint8Array): void {

@@ -310,6 +310,7 @@ class Peers implements GrpcPeers {
   private onBroken(peer: Peer): void {
     if (!peer.connected) return
     peer.connected = false
+    for (const lane of peer.outgoing.values()) lane.discard()
     this.options.handler.onDisconnected(peer.id)
   }
 }

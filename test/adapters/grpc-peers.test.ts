@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createGrpcPeers, type GrpcPeers } from '../../src/adapters/grpc-peers.js'
 import { createGrpcServer, type GrpcServer } from '../../src/adapters/grpc-server.js'
@@ -100,6 +100,16 @@ afterEach(async () => {
   await Promise.all(nodes.splice(0).map((node) => node.close()))
 })
 
+/** Nobody listens there yet. */
+async function freeAddress(): Promise<Address> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return { host: '127.0.0.1', port }
+}
+
 const heartbeat = (readContext: number): PeerMessage => ({
   type: 'raft',
   message: { type: 'heartbeat', term: 1, commitIndex: 0, commitTerm: 0, readContext },
@@ -183,6 +193,23 @@ describe('messages', () => {
     await b.until((event) => event.what === 'message', 3)
     expect(b.messages()).toEqual([heartbeat(1), heartbeat(2), heartbeat(3)])
     expect(a.peers.droppedMessages()).toBe(0)
+  })
+
+  it('that answer a peer which has just come arrive, though our own lanes were waiting to dial it again', async () => {
+    const a = new Node(1)
+    const b = new Node(2)
+    await a.listen()
+    b.address = await freeAddress()
+    a.onConnected = () => {
+      for (let i = 1; i <= 3; i++) a.peers.send(2, 'controller', heartbeat(i))
+    }
+    a.peers.setPeers(new Map([[2, b.address]]))
+    // b's own dial comes first: it dials before it listens.
+    b.peers.setPeers(new Map([[1, a.address]]))
+    await a.connected(2)
+    await b.listen()
+    await b.until((event) => event.what === 'message', 3)
+    expect(b.messages()).toEqual([heartbeat(1), heartbeat(2), heartbeat(3)])
   })
 
   it('are dropped and counted where the peer is away or unknown', () => {
