@@ -1,4 +1,4 @@
-import type { NodeId } from '../../lib/ids.js'
+import type { NodeId, Term } from '../../lib/ids.js'
 import type { CommandContext, ControllerCommand, ControllerReply } from '../../metadata/commands.js'
 import type { Clock, Timer } from '../../ports/clock.js'
 import type { PeerMessage } from '../peer-message.js'
@@ -14,6 +14,8 @@ export interface RouterEnvironment {
   limits: QueueLimits
   /** The Raft leader as far as this node knows. */
   leader(): NodeId | undefined
+  /** The term that it leads. */
+  term(): Term
   isConnected(peer: NodeId): boolean
   /** This node is the active controller and, where the command may write, its log has room. */
   canDecide(command: ControllerCommand): boolean
@@ -39,6 +41,8 @@ interface Item {
   settled: boolean
   /** Where it was sent, or this node, which has decided it; its outcome is unknown from then on. */
   sentTo: NodeId | undefined
+  /** The leader's term then: another one of the same node is another controller, perhaps another process. */
+  sentInTerm: Term
 }
 
 /** A command of another node waits here no longer than its sender, and no longer than any client may ask for. */
@@ -89,8 +93,10 @@ export class CommandRouter {
   /** The leader or a connection changed. */
   onChange(): void {
     const leader = this.environment.leader()
+    const term = this.environment.term()
     for (const [requestId, item] of this.sent) {
-      if (item.sentTo === leader && this.environment.isConnected(leader!)) continue
+      const isInOffice = item.sentTo === leader && item.sentInTerm === term
+      if (isInOffice && this.environment.isConnected(leader!)) continue
       this.sent.delete(requestId)
       this.settle(
         item,
@@ -146,6 +152,7 @@ export class CommandRouter {
       timer,
       settled: false,
       sentTo: undefined,
+      sentInTerm: 0,
     }
     this.route(item)
   }
@@ -172,6 +179,7 @@ export class CommandRouter {
     }
     const requestId = this.nextRequestId++
     item.sentTo = leader
+    item.sentInTerm = environment.term()
     this.sent.set(requestId, item)
     const { command, context } = item
     environment.send(leader, {

@@ -245,6 +245,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       firstRequestId: options.random.uint32() * MAX_REQUESTS_OF_A_PROCESS,
       limits: { commands: settings.maxPendingCommands, bytes: settings.maxPendingCommandBytes },
       leader: () => this.member?.node.leader,
+      term: () => this.member?.node.term ?? 0,
       isConnected: (peer) => this.network.isConnected(peer),
       canDecide: ({ type }) =>
         this.member?.controller[type === 'describeQuorum' ? 'isActive' : 'canPropose'] ?? false,

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest'
+import type { PeerMessage } from '../../../src/broker/peer-message.js'
+import { CommandRouter, type RouterEnvironment } from '../../../src/broker/quorum/command-router.js'
+import type { CommandContext, ControllerCommand, ControllerReply } from '../../../src/metadata/commands.js'
+import { SimWorldClock } from '../../sim/clock.js'
+
+const CONTEXT: CommandContext = { principal: 'User:a', clientId: '', clientAddress: '', listener: '' }
+const COMMAND: ControllerCommand = { type: 'describeQuorum' }
+
+/** Node 1's router; what it sends to others is kept. */
+function routerOf() {
+  const world = new SimWorldClock()
+  const { clock } = world.process('n1')
+  const sent: { to: number; message: Extract<PeerMessage, { type: 'command' }> }[] = []
+  const state = { leader: undefined as number | undefined, term: 1, isConnected: true }
+  const environment: RouterEnvironment = {
+    clock,
+    nodeId: 1,
+    firstRequestId: 100,
+    limits: { commands: 10, bytes: 10_000 },
+    leader: () => state.leader,
+    term: () => state.term,
+    isConnected: () => state.isConnected,
+    canDecide: () => false,
+    decide: () => undefined,
+    send: (to, message) => {
+      if (message.type === 'command') sent.push({ to, message })
+    },
+  }
+  const router = new CommandRouter(environment)
+  const replies: ControllerReply[] = []
+  const submit = () => router.submit(COMMAND, CONTEXT, 30_000, (reply) => replies.push(reply))
+  return { world, router, state, sent, replies, submit }
+}
+
+describe('a command that was sent', () => {
+  it('is given up when its leader leads another term: that may be another process, which knows nothing of it', () => {
+    const { world, router, state, sent, replies, submit } = routerOf()
+    state.leader = 2
+    submit()
+    router.onChange()
+    world.runFor(10)
+    expect(sent.map(({ to }) => to)).toEqual([2])
+    expect(replies).toEqual([])
+    state.term = 2
+    router.onChange()
+    world.runFor(10)
+    expect(replies).toMatchObject([
+      { type: 'failed', errorMessage: expect.stringContaining('outcome is unknown') },
+    ])
+    expect(sent).toHaveLength(1)
+    router.close()
+  })
+
+  it('stays with a leader that goes on, and is given up with a lost connection', () => {
+    const { world, router, state, sent, replies, submit } = routerOf()
+    submit()
+    world.runFor(10)
+    expect(sent).toEqual([])
+    state.leader = 2
+    router.onChange()
+    router.onChange()
+    world.runFor(10)
+    expect(sent).toHaveLength(1)
+    expect(replies).toEqual([])
+    state.isConnected = false
+    router.onChange()
+    world.runFor(10)
+    expect(replies).toHaveLength(1)
+    router.close()
+  })
+})
