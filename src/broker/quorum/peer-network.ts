@@ -44,6 +44,8 @@ export class PeerNetwork {
   private readonly connected = new Set<NodeId>()
   /** How many introductions are still to be repeated: one way of a connection may stand before the other. */
   private readonly repeats = new Map<NodeId, number>()
+  /** Answered with an introduction of this node, once a connection. */
+  private readonly answered = new Set<NodeId>()
   /** There was no room for them; connected all the same. */
   private readonly turnedAway = new Set<NodeId>()
   private transport: PeerTransport<PeerMessage> | undefined
@@ -138,6 +140,7 @@ export class PeerNetwork {
   onDisconnected(peer: NodeId): void {
     this.connected.delete(peer)
     this.repeats.delete(peer)
+    this.answered.delete(peer)
     this.turnedAway.delete(peer)
     this.directory.onDisconnected(peer)
     this.watch.onDisconnected(peer)
@@ -156,8 +159,19 @@ export class PeerNetwork {
     }
     this.turnedAway.delete(peer)
     this.directory.noteRole(peer, isController)
+    this.answer(peer)
     this.send(peer, 'controller', { type: 'voterAddresses', voters: this.directory.firstHandVoters() })
     this.shareAddresses()
+  }
+
+  /**
+   * Where the peer dialled first, there was no way to it when it connected, and now there is. It must know this node from
+   * itself: as a voter alone, it would be hung up on by the change that removes it, before that has committed.
+   */
+  private answer(peer: NodeId): void {
+    if (this.answered.has(peer)) return
+    this.answered.add(peer)
+    this.introduceTo(peer)
   }
 
   /** It introduces itself again and again; the log hears of it once. */
