@@ -151,4 +151,67 @@ describe('peers', () => {
     world.runFor(1000)
     expect(connected.get(2)).toBe(true)
   })
+
+  it('counts a peer as connected that is back, though the end of its former connection comes later', () => {
+    const { world, links, network } = worldOf()
+    const hub = new SimPeerNetwork<{ n: number }>(network)
+    const peers = new Map([1, 2].map((id) => [id, { host: `h${id}`, port: 1 }]))
+    const isConnected = new Map<string, boolean>()
+    let disconnections = 0
+    const start = (id: number) => {
+      const process = world.process(`n${id}`)
+      const transport = hub.transport(id, `h${id}`, process, {
+        onMessage: () => undefined,
+        onConnected: (peer) => isConnected.set(`${id}-${peer}`, true),
+        onDisconnected: (peer) => {
+          isConnected.set(`${id}-${peer}`, false)
+          if (id === 1) disconnections++
+        },
+      })
+      transport.setPeers(peers)
+      return process
+    }
+    start(1)
+    for (let i = 0; i < 50; i++) {
+      const two = start(2)
+      world.runFor(3_000)
+      expect(isConnected.get('1-2')).toBe(true)
+      // Segments are lost: one of the two ends takes long.
+      links.loss.set('h2>h1', 0.4)
+      two.kill()
+      start(2)
+      world.runFor(2_000)
+      links.loss.clear()
+      world.runFor(10_000)
+      expect(isConnected.get('1-2')).toBe(true)
+      expect(disconnections).toBeGreaterThan(i)
+      hub.reset(1, 2)
+      world.runFor(3_000)
+      expect(isConnected.get('1-2')).toBe(true)
+    }
+  })
+
+  it('keeps for a connected peer what is sent while it is being dialled', () => {
+    const { world, network } = worldOf()
+    const hub = new SimPeerNetwork<{ n: number }>(network)
+    const peers = new Map([1, 2].map((id) => [id, { host: `h${id}`, port: 1 }]))
+    const log: number[] = []
+    const one = hub.transport(1, 'h1', world.process('n1'), {
+      onMessage: () => undefined,
+      // 2 has dialled, and is being dialled.
+      onConnected: (peer) => {
+        for (let n = 1; n <= 3; n++) one.send(peer, 'controller', { n })
+      },
+      onDisconnected: () => undefined,
+    })
+    const two = hub.transport(2, 'h2', world.process('n2'), {
+      onMessage: (_from, message) => log.push(message.n),
+      onConnected: () => undefined,
+      onDisconnected: () => undefined,
+    })
+    two.setPeers(peers)
+    world.schedule(null, 1, () => one.setPeers(peers))
+    world.runFor(100)
+    expect(log).toEqual([1, 2, 3])
+  })
 })

@@ -72,6 +72,10 @@ class SimPeerTransport<M> implements PeerTransport<M> {
   private readonly dialling = new Set<NodeId>()
   /** What the handler was told last. */
   private readonly connected = new Set<NodeId>()
+  /** By peer and direction, the newest connection that stood here. */
+  private readonly standing = new Map<NodeId, { outgoing?: Connection<M>; incoming?: Connection<M> }>()
+  /** For a connected peer that is being dialled. */
+  private readonly waiting = new Map<NodeId, { lane: Lane; message: M }[]>()
   private isClosed = false
 
   constructor(
@@ -88,18 +92,32 @@ class SimPeerTransport<M> implements PeerTransport<M> {
 
   setPeers(peers: ReadonlyMap<NodeId, Address>): void {
     this.peers = new Map(peers)
-    for (const [id, connection] of this.outgoing) if (!peers.has(id)) this.breakConnection(connection)
+    for (const [id, connection] of this.outgoing) if (!peers.has(id)) this.hangUp(id, connection)
     for (const id of peers.keys()) if (id !== this.nodeId) this.connect(id)
   }
 
   send(to: NodeId, lane: Lane, message: M): void {
+    if (this.isClosed) return
     const connection = this.outgoing.get(to)
-    if (connection === undefined || this.isClosed) return
+    if (connection === undefined) {
+      this.keep(to, lane, message)
+      return
+    }
     const state = connection.lanes.get(lane)!
     if (state.queue.length >= QUEUE_LIMIT) return
     this.hub.onSend?.(this.nodeId, to, message)
     state.queue.push(this.hub.clone(message))
     this.pump(connection, lane)
+  }
+
+  /** As gRPC's adapter: what is sent to a connected peer waits for a stream that is still being opened. */
+  private keep(to: NodeId, lane: Lane, message: M): void {
+    if (!this.connected.has(to) || !this.peers.has(to)) return
+    let messages = this.waiting.get(to)
+    if (messages === undefined) this.waiting.set(to, (messages = []))
+    if (messages.length >= QUEUE_LIMIT) return
+    this.hub.onSend?.(this.nodeId, to, message)
+    messages.push({ lane, message: this.hub.clone(message) })
   }
 
   probe(to: NodeId, timeoutMs: number, done: (result: 'open' | 'refused' | 'timeout') => void): void {
@@ -138,7 +156,7 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     if (connection === undefined) return
     this.breakConnection(connection)
     this.process.schedule(0, () => {
-      if (!this.isClosed) this.handler.onDisconnected(to)
+      if (!this.isClosed) this.broke(to, connection)
     })
   }
 
@@ -153,6 +171,8 @@ class SimPeerTransport<M> implements PeerTransport<M> {
 
   private connect(to: NodeId): void {
     if (this.isClosed || !this.peers.has(to) || this.outgoing.has(to) || this.dialling.has(to)) return
+    // It broke, and its end has not come here yet.
+    if (this.standing.get(to)?.outgoing !== undefined) return
     this.dialling.add(to)
     let settled = false
     const retry = (): void => {
@@ -188,24 +208,49 @@ class SimPeerTransport<M> implements PeerTransport<M> {
       this.breakConnection(connection)
       return
     }
-    this.stands(to)
+    this.stands(to, connection)
+    for (const { lane, message } of this.waiting.get(to) ?? []) {
+      lanes.get(lane)!.queue.push(message)
+    }
+    this.waiting.delete(to)
+    for (const lane of LANES) this.pump(connection, lane)
     // The accepting side hears of it too: of this connection's life it saw the beginning as well as the end.
     this.hub.network.deliver(this.host, peer.host, () => {
       peer.process.schedule(0, () => {
-        if (connection.isOpen && peer.isListening) peer.stands(this.nodeId)
+        if (connection.isOpen && peer.isListening) peer.stands(this.nodeId, connection)
       })
     })
   }
 
   /** As gRPC's adapter: connected from the first connection to or from the peer until one that stood breaks. */
-  private stands(peer: NodeId): void {
+  private stands(peer: NodeId, connection: Connection<M>): void {
+    this.standing.set(peer, { ...this.standing.get(peer), [this.directionOf(connection)]: connection })
     if (this.connected.has(peer)) return
     this.connected.add(peer)
     this.handler.onConnected(peer)
   }
 
-  private broke(peer: NodeId): void {
+  /** The end of a connection may be heard of after the next one the same way stands: it is of the past. */
+  private broke(peer: NodeId, connection: Connection<M>): void {
+    const standing = this.standing.get(peer)
+    const direction = this.directionOf(connection)
+    if (standing?.[direction] !== connection) return
+    delete standing[direction]
+    this.waiting.delete(peer)
     if (this.connected.delete(peer)) this.handler.onDisconnected(peer)
+  }
+
+  /** Our own doing, so nobody died; the next connection counts as new. */
+  private hangUp(peer: NodeId, connection: Connection<M>): void {
+    this.breakConnection(connection)
+    this.waiting.delete(peer)
+    const standing = this.standing.get(peer)
+    delete standing?.outgoing
+    if (standing?.incoming === undefined) this.connected.delete(peer)
+  }
+
+  private directionOf(connection: Connection<M>): 'outgoing' | 'incoming' {
+    return connection.from === this ? 'outgoing' : 'incoming'
   }
 
   /** There and back over the links; null: refused. Silence where a direction is cut. */
@@ -260,7 +305,7 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     this.hub.network.deliver(this.host, other.host, () => {
       other.process.schedule(0, () => {
         if (other.isClosed) return
-        other.broke(this.nodeId)
+        other.broke(this.nodeId, connection)
         other.connect(this.nodeId)
       })
     })
