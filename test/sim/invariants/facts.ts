@@ -14,6 +14,8 @@ export interface PartitionFact {
 
 export interface CommittedEntry {
   readonly term: Term
+  /** Of whoever first knew: the leader that committed it, or a later one. */
+  readonly knownInTerm: Term
   /** undefined: it came with a snapshot, and nobody's log showed it. */
   readonly entry: Entry | undefined
   readonly by: number

@@ -52,7 +52,10 @@ function fingerprint(entry: Entry): string {
   return entry.type === 'configuration' ? `configuration of ${entry.clusterId}` : entry.type
 }
 
-/** Raft §5.4: who leads holds everything that was ever committed. */
+/**
+ * Raft §5.4: who leads holds everything that was committed in the terms before its own. What a later leader committed it
+ * need not hold: a candidate that slept over the answers to its votes takes office when its term is long over.
+ */
 export class LeaderCompleteness extends Invariant {
   readonly title = '5 leader completeness'
 
@@ -61,7 +64,7 @@ export class LeaderCompleteness extends Invariant {
     const { committed } = world.facts
     for (let index = now.firstIndex; index < committed.length; index++) {
       const expected = committed[index]
-      if (expected === undefined) continue
+      if (expected === undefined || expected.knownInTerm > now.term) continue
       this.checks++
       const own = now.raft.termAt(index)
       if (own === expected.term) continue
@@ -107,7 +110,8 @@ export class SameCommandEverywhere extends Invariant {
       this.checks++
       const known = committed[index]
       if (known === undefined) {
-        committed[index] = { term, entry: entries.get(`${index}@${term}`), by: node.id }
+        const entry = entries.get(`${index}@${term}`)
+        committed[index] = { term, knownInTerm: now.term, entry, by: node.id }
         this.fresh.push({ index, term })
       } else if (known.term !== term)
         this.fail(
