@@ -155,7 +155,7 @@ class Lives {
 
 it('lose nothing that was said to be durable, whichever way they end', () => {
   const sum = { quarantines: 0, cleanStops: 0, trusted: 0 }
-  for (let seed = 1; seed <= 25; seed++) {
+  for (let seed = 1; seed <= 10; seed++) {
     const lives = new Lives(seed)
     for (let life = 0; life < 8; life++) lives.live()
     sum.quarantines += lives.seen.quarantines
@@ -163,6 +163,6 @@ it('lose nothing that was said to be durable, whichever way they end', () => {
     sum.trusted += lives.seen.trusted
   }
   expect(sum.quarantines).toBeLessThan(10)
-  expect(sum.cleanStops).toBeGreaterThan(20)
-  expect(sum.trusted).toBeGreaterThan(50)
+  expect(sum.cleanStops).toBeGreaterThan(8)
+  expect(sum.trusted).toBeGreaterThan(20)
 })
