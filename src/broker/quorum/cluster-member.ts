@@ -13,6 +13,7 @@ import type { EventRing } from './events.js'
 import type { QuorumListener } from './handle.js'
 import type { QuorumReactorOptions, QuorumSettings } from './options.js'
 import { type MembershipResult, RaftDriver } from './raft-driver.js'
+import { SlicedApply } from './sliced-apply.js'
 import { SnapshotWriter } from './snapshot-writer.js'
 import type { StateMachine } from './state-machine.js'
 
@@ -47,6 +48,7 @@ export class ClusterMember {
   private role: RaftRole
   private transferDone: ((moved: boolean) => void) | undefined
   private readonly snapshots: SnapshotWriter
+  private readonly committed: SlicedApply
 
   constructor(
     private readonly environment: MemberEnvironment,
@@ -56,6 +58,7 @@ export class ClusterMember {
     const { contents, adopted } = entered
     const { nodeId, random, clock } = options
     this.snapshots = new SnapshotWriter(clock, options.codec)
+    this.committed = new SlicedApply(clock, (entries) => this.apply(entries))
     const node = new RaftNode({
       self: { nodeId, directoryId },
       random,
@@ -76,7 +79,7 @@ export class ClusterMember {
       clock,
       (to, lane, message) => environment.send(to, lane, message),
       {
-        onApply: (entries) => this.onApply(entries),
+        onApply: (entries) => this.committed.add(entries),
         onRestore: (snapshot) => this.onRestore(snapshot),
         onRole: (change) => this.onRole(change),
         onTransferEnded: (to, done) => this.onTransferEnded(to, done),
@@ -147,11 +150,12 @@ export class ClusterMember {
 
   close(): void {
     this.snapshots.cancel()
+    this.committed.clear()
     this.controller.deactivate()
     this.driver.close()
   }
 
-  private onApply(entries: readonly Entry[]): void {
+  private apply(entries: readonly Entry[]): void {
     const { state, events, listener, settings } = this.environment
     const records = state.apply(entries)
     const { appliedIndex } = state
@@ -173,6 +177,8 @@ export class ClusterMember {
   private onRestore(snapshot: Snapshot): void {
     const { state, events, listener } = this.environment
     this.snapshots.cancel()
+    // What still waits lies below the snapshot.
+    this.committed.clear()
     const records = state.restore(snapshot)
     events.emit({ type: 'snapshotInstalled', index: snapshot.index, bytes: snapshot.data.length })
     listener.onSnapshot(records, snapshot.index)
