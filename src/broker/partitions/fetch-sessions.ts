@@ -26,6 +26,8 @@ export interface FetchPartition {
    * that durable, and would only be sent the same again.
    */
   awaitsReplica: boolean
+  /** When a request named it last, or it had its turn of the round over all. Monotonic. */
+  seenAtMs: number
   /** Tells its session when it may have something to tell. */
   watch: SessionWatch | null
 }
@@ -86,7 +88,7 @@ export class FetchSessions {
     const { sessionId, sessionEpoch } = request
     if (sessionEpoch === INITIAL_EPOCH || sessionEpoch === FINAL_EPOCH) {
       if (sessionId !== 0) this.drop(sessionId)
-      const partitions = requestedPartitions(request, usesTopicIds)
+      const partitions = requestedPartitions(request, usesTopicIds, this.clock.monotonicMs())
       if (sessionEpoch === FINAL_EPOCH) return { type: 'sessionless', partitions }
       return this.start(partitions, usesTopicIds, replicaId)
     }
@@ -101,8 +103,9 @@ export class FetchSessions {
     session.answerEarlier?.()
     session.nextEpoch = sessionEpoch === MAX_EPOCH ? 1 : sessionEpoch + 1
     this.touch(session)
-    update(session, request, usesTopicIds)
-    refresh(session, this.clock.monotonicMs())
+    const nowMs = this.clock.monotonicMs()
+    update(session, request, usesTopicIds, nowMs)
+    refresh(session, nowMs)
     return { type: 'session', session, isIncremental: true }
   }
 
@@ -168,7 +171,7 @@ export class FetchSessions {
   }
 }
 
-function requestedPartitions(request: FetchRequest, usesTopicIds: boolean): FetchPartition[] {
+function requestedPartitions(request: FetchRequest, usesTopicIds: boolean, nowMs: number): FetchPartition[] {
   const partitions = new Map<string, FetchPartition>()
   for (const topic of request.topics) {
     for (const asked of topic.partitions) {
@@ -184,6 +187,7 @@ function requestedPartitions(request: FetchRequest, usesTopicIds: boolean): Fetc
         sentHighWatermark: -1,
         sentLogStartOffset: -1,
         awaitsReplica: false,
+        seenAtMs: nowMs,
         watch: null,
       }
       partitions.set(keyOf(partition, usesTopicIds), partition)
@@ -193,7 +197,7 @@ function requestedPartitions(request: FetchRequest, usesTopicIds: boolean): Fetc
 }
 
 /** An incremental request names what is new or changed, and what to forget. */
-function update(session: FetchSession, request: FetchRequest, usesTopicIds: boolean): void {
+function update(session: FetchSession, request: FetchRequest, usesTopicIds: boolean, nowMs: number): void {
   for (const forgotten of request.forgottenTopicsData) {
     for (const partitionId of forgotten.partitions) {
       const key = keyOf({ ...forgotten, partitionId }, usesTopicIds)
@@ -204,7 +208,7 @@ function update(session: FetchSession, request: FetchRequest, usesTopicIds: bool
       session.partitions.delete(key)
     }
   }
-  for (const named of requestedPartitions(request, usesTopicIds)) {
+  for (const named of requestedPartitions(request, usesTopicIds, nowMs)) {
     const key = keyOf(named, usesTopicIds)
     const known = session.partitions.get(key)
     if (known === undefined) {
@@ -219,6 +223,7 @@ function update(session: FetchSession, request: FetchRequest, usesTopicIds: bool
     known.logStartOffset = named.logStartOffset
     known.maxBytes = named.maxBytes
     known.awaitsReplica = false
+    known.seenAtMs = nowMs
     session.pending.add(known)
   }
 }

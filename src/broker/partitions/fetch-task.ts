@@ -172,8 +172,7 @@ export class FetchTask implements ReadWaiter {
   private isIdle(asked: FetchPartition, read: PartitionRead): boolean {
     const { session, isIncremental } = this.options
     if (session === null || isEvent(read) || isChanged(asked, read)) return false
-    const end = session.replicaId === -1 ? read.highWatermark : asked.watch!.partition.log.logEndOffset
-    if (asked.fetchOffset >= end) session.pending.delete(asked)
+    if (isAtEnd(session, asked, read)) session.pending.delete(asked)
     return isIncremental
   }
 
@@ -252,9 +251,9 @@ export class FetchTask implements ReadWaiter {
       asked.sentHighWatermark = read.highWatermark
       asked.sentLogStartOffset = read.logStartOffset
       asked.awaitsReplica = replica !== null && isEvent(read)
+      const isDone = asked.awaitsReplica || (!isEvent(read) && isAtEnd(session, asked, read))
       // Fairness: whoever got something is read last the next time.
-      const goesOn = session.pending.delete(asked) && !asked.awaitsReplica
-      if (goesOn) session.pending.add(asked)
+      if (session.pending.delete(asked) && !isDone) session.pending.add(asked)
     }
     return answers
   }
@@ -278,6 +277,12 @@ export class FetchTask implements ReadWaiter {
 
 function isEvent(read: PartitionRead): boolean {
   return read.byteLength > 0 || read.errorCode !== ErrorCode.NONE || read.diverging !== null
+}
+
+/** Without an error: nothing more to read before something is appended, or before the high watermark moves. */
+function isAtEnd(session: FetchSession, asked: FetchPartition, read: PartitionRead): boolean {
+  const end = session.replicaId === -1 ? read.highWatermark : asked.watch!.partition.log.logEndOffset
+  return asked.fetchOffset >= end
 }
 
 /** Something that the session was not told yet. */

@@ -2,6 +2,7 @@ import type { Uuid } from '../../lib/ids.js'
 import type { AlterPartition, AlterPartitionResult, ControllerReply } from '../../metadata/commands.js'
 import type { IsrProposal } from '../../partition/isr.js'
 import type { ProposalResult } from '../../partition/leader-state.js'
+import type { Timer } from '../../ports/clock.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { Partition } from './partition.js'
 import type { PartitionServices } from './types.js'
@@ -17,29 +18,35 @@ interface Queued {
   readonly proposal: IsrProposal
 }
 
-/** Carries the leaders' ISR proposals to the controller (KIP-497): those of one turn in one command. */
+/** Carries the leaders' ISR proposals to the controller (KIP-497): those of one turn in one command, many in one a turn. */
 export class IsrUpdates {
   private queued: Queued[] = []
+  private timer: Timer | null = null
   private isClosed = false
 
   constructor(private readonly services: PartitionServices) {}
 
   propose(partition: Partition, proposal: IsrProposal): void {
     this.queued.push({ partition, proposal })
-    if (this.queued.length === 1) this.services.clock.endOfTurn(() => this.send())
+    if (this.queued.length === 1 && this.timer === null) this.services.clock.endOfTurn(() => this.send())
   }
 
   close(): void {
     this.isClosed = true
+    this.timer?.cancel()
     this.queued = []
   }
 
   private send(): void {
-    const queued = this.queued
-    this.queued = []
-    for (let from = 0; from < queued.length && !this.isClosed; from += MAX_IN_COMMAND) {
-      this.submit(queued.slice(from, from + MAX_IN_COMMAND))
+    const batch = this.queued.slice(0, MAX_IN_COMMAND)
+    this.queued = this.queued.slice(MAX_IN_COMMAND)
+    if (this.queued.length > 0) {
+      this.timer = this.services.clock.after(0, () => {
+        this.timer = null
+        this.send()
+      })
     }
+    if (batch.length > 0) this.submit(batch)
   }
 
   private submit(batch: readonly Queued[]): void {

@@ -101,7 +101,8 @@ export class Partition {
     const nowMs = this.context.clock.monotonicMs()
     const minIsr = this.minIsr(countedReplicas(image))
     if (this.roleValue.type === 'leader' && this.roleValue.leaderEpoch === image.leaderEpoch) {
-      const moved = this.roleValue.state.onImage({ ...image, minIsr }, nowMs)
+      const { isr, replicas, partitionEpoch } = image
+      const moved = this.roleValue.state.onImage({ isr, replicas, partitionEpoch, minIsr }, nowMs)
       this.afterLeaderChange(moved)
       return false
     }

@@ -4,7 +4,11 @@ import type { Partition, ReadWaiter } from './partition.js'
 /** So many partitions of a session are looked at with each request, whatever happened to them. */
 const ALL_AT_ONCE = 500
 /** Of a larger session a share, so that all had their turn within this time: well below `replica.lag.time.max.ms`. */
-const ROUND_MS = 2_000
+const ROUND_MS = 5_000
+/** After a longer pause no larger share: the loop would stand still again over it. */
+const MAX_PAUSE_MS = 500
+/** What was named so lately loses its turn: while ten thousand join a session, the round would look at them twice. */
+const LATELY_MS = 1_000
 
 /**
  * Tells a session which of its partitions may have something to tell: a fetch of ten thousand partitions looks at those
@@ -48,7 +52,8 @@ export function unwatch(asked: FetchPartition): void {
  */
 export function refresh(session: FetchSession, nowMs: number): void {
   const { partitions, pending } = session
-  const share = (partitions.size * (nowMs - session.refreshedAtMs)) / ROUND_MS
+  const pauseMs = Math.min(MAX_PAUSE_MS, nowMs - session.refreshedAtMs)
+  const share = (partitions.size * pauseMs) / ROUND_MS
   session.refreshedAtMs = nowMs
   const count = Math.min(partitions.size, Math.max(ALL_AT_ONCE, Math.ceil(share)))
   for (let i = 0; i < count; i++) {
@@ -58,6 +63,9 @@ export function refresh(session: FetchSession, nowMs: number): void {
       next = session.round.next()
     }
     if (next.done === true) return
-    pending.add(next.value)
+    const asked = next.value
+    if (partitions.size > ALL_AT_ONCE && nowMs - asked.seenAtMs < LATELY_MS) continue
+    asked.seenAtMs = nowMs
+    pending.add(asked)
   }
 }

@@ -52,6 +52,8 @@ function sizeOf(value: unknown): number {
   if (typeof value === 'string') return FIELD_BYTES + value.length
   if (typeof value !== 'object' || value === null) return FIELD_BYTES
   let bytes = FIELD_BYTES
-  for (const field of Array.isArray(value) ? value : Object.values(value)) bytes += sizeOf(field)
+  if (Array.isArray(value)) for (const item of value) bytes += sizeOf(item)
+  // No list of the fields is made: a command may hold thousands of small objects.
+  else for (const name in value) bytes += sizeOf((value as Record<string, unknown>)[name])
   return bytes
 }

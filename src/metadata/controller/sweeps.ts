@@ -60,8 +60,9 @@ export class Sweeps {
     for (const topic of this.state.image.topicsById.values()) {
       const { partitions } = topic
       for (let id = 0; id < partitions.length; id++) {
-        const kind = kinds.findIndex((isOfKind) => isOfKind(partitions[id]!))
-        if (kind !== -1) byKind[kind]!.push(topic.id, id)
+        let kind = 0
+        while (kind < kinds.length && !kinds[kind]!(partitions[id]!)) kind++
+        byKind[kind]?.push(topic.id, id)
       }
     }
     return byKind.flat()

@@ -70,3 +70,32 @@ it('is bound to who opened it', () => {
     errorCode: ErrorCode.INVALID_FETCH_SESSION_EPOCH,
   })
 })
+
+it('looks at all of a large session by turns, and not at what was named lately', () => {
+  const { world, sessions } = cache(1)
+  const count = 2_000
+  const partitions = Array.from({ length: count }, (_, partition) => ({
+    partition,
+    currentLeaderEpoch: -1,
+    fetchOffset: 0,
+    lastFetchedEpoch: -1,
+    partitionMaxBytes: 1,
+  }))
+  const first = {
+    ...request(0, 0),
+    topics: [{ topic: '', topicId: TOPIC_ID, partitions }],
+  } as unknown as FetchRequest
+  const context = sessions.open(first, true, 2)
+  if (context.type !== 'session') throw new Error('no session')
+  const { session } = context
+  const seen = new Set<number>()
+  for (let epoch = 1; epoch <= 14; epoch++) {
+    session.pending.clear()
+    world.runFor(500)
+    sessions.open(request(session.id, epoch), true, 2)
+    if (epoch === 1) expect(session.pending.size).toBe(0)
+    expect(session.pending.size).toBeLessThanOrEqual(500)
+    for (const { partitionId } of session.pending) seen.add(partitionId)
+  }
+  expect(seen.size).toBe(count)
+})
