@@ -17,6 +17,8 @@ const LOADS_IN_TURN = 100
 
 /** What the loader hands what it finds to. */
 export interface LoadTarget {
+  /** Every directory that was found, whatever it holds. */
+  listed(directories: readonly string[]): void
   add(log: PartitionLog): void
   /** The directory of a log that an earlier run set aside. */
   restore(directory: string): void
@@ -54,16 +56,13 @@ export class LogLoader {
     configOf: (topic: string) => LogConfig,
     done: (error: Error | null) => void,
   ): void {
-    const { clock, disk } = this.options
+    const { clock } = this.options
     const closed = new Map((clean ?? []).map((log) => [log.directory, log]))
     let names: string[] | null = null
     let at = 0
     const next = (): void => {
       try {
-        names ??= disk
-          .list('')
-          .filter((name) => name.endsWith('/'))
-          .map((name) => name.slice(0, -1))
+        names ??= this.list()
         const begunMs = clock.monotonicMs()
         for (let i = 0; i < LOADS_IN_TURN && clock.monotonicMs() - begunMs < LOAD_TURN_MS; i++) {
           const name = names[at++]
@@ -83,6 +82,15 @@ export class LogLoader {
       else clock.after(0, next)
     }
     next()
+  }
+
+  private list(): string[] {
+    const names = this.options.disk
+      .list('')
+      .filter((name) => name.endsWith('/'))
+      .map((name) => name.slice(0, -1))
+    this.target.listed(names)
+    return names
   }
 
   /** A log that was closed by a clean stop. */

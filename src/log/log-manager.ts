@@ -47,6 +47,8 @@ export class LogManager {
   private readonly loader: LogLoader
   private readonly logsByKey = new Map<string, PartitionLog>()
   private readonly byDirectory = new Map<string, PartitionLog>()
+  /** Directories that may stand on the disk without an open log: asking it for each of thousands takes long. */
+  private readonly formerDirectories = new Set<string>()
   private readonly aside: AsideLogs
   private readonly damaged = new Map<PartitionLog, string>()
   private readonly timers = new Set<Timer>()
@@ -80,6 +82,9 @@ export class LogManager {
     this.scrubber = new LogScrubber(clock, logs)
     this.checkpoints = new LogCheckpoints(disk, clock, logs, options.highWatermarkOf)
     this.loader = new LogLoader(options, this.context, this.checkpoints, {
+      listed: (directories) => {
+        for (const directory of directories) this.formerDirectories.add(directory)
+      },
       add: (log) => this.add(log),
       isFound: (topicId, partition) =>
         this.get(topicId, partition) !== undefined || this.aside.isQuarantined(topicId, partition),
@@ -183,7 +188,7 @@ export class LogManager {
     if (existing !== undefined) return existing
     this.checkOnline()
     const directory = partitionDirectory(topic, partition)
-    if (this.byDirectory.has(directory) || this.options.disk.exists(directory)) {
+    if (this.byDirectory.has(directory) || this.isLeftOver(directory)) {
       throw new DiskError(
         'EOTHER',
         directory,
@@ -193,6 +198,10 @@ export class LogManager {
     const log = new PartitionLog(this.context, topic, topicId, partition, directory, config, newLog())
     this.add(log)
     return log
+  }
+
+  private isLeftOver(directory: string): boolean {
+    return this.formerDirectories.has(directory) && this.options.disk.exists(directory)
   }
 
   /** The log that stands where one of this topic would be, whatever topic it belongs to. */
@@ -216,6 +225,7 @@ export class LogManager {
   private forget(log: PartitionLog): void {
     this.logsByKey.delete(keyOf(log.topicId, log.partition))
     this.byDirectory.delete(log.directory)
+    if (log.isStored) this.formerDirectories.add(log.directory)
   }
 
   /** Closes the log and renames its directory to `-delete`; its bytes go after `file.delete.delay.ms`. */
@@ -231,6 +241,7 @@ export class LogManager {
     try {
       this.points.remove(topicId, partition)
       disk.rename(log.directory, aside)
+      this.formerDirectories.delete(log.directory)
     } catch (error) {
       this.failOn(error)
       throw error
@@ -364,6 +375,7 @@ export class LogManager {
   ): QuarantinedLog {
     this.handles.closeUnder(directory)
     const quarantined = this.aside.quarantine(directory, topic, topicId, partition, reason)
+    this.formerDirectories.delete(directory)
     if (topicId !== undefined) this.points.remove(topicId, partition)
     return quarantined
   }
