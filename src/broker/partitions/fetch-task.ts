@@ -34,6 +34,13 @@ export interface FetchTaskHost {
   onWaiting(task: FetchTask, isWaiting: boolean): void
 }
 
+/**
+ * Partitions that one answer of a session tells of: where a broker begins to stop, or an election is heard of late,
+ * tens of thousands have an error. The next request brings the rest. (The first answer of a session names all: clients
+ * expect it.)
+ */
+const MAX_ANSWERED = 2_000
+
 /** What one answer takes of the throttle. */
 interface Throttled {
   bytes: number
@@ -145,6 +152,10 @@ export class FetchTask implements ReadWaiter {
       if (asked.awaitsReplica) {
         this.options.session?.pending.delete(asked)
         continue
+      }
+      if (answers.length === MAX_ANSWERED && this.options.isIncremental) {
+        isUrgent = true
+        break
       }
       const read = this.read(asked, maxBytes - bytes, bytes === 0, throttled)
       bytes += read.byteLength

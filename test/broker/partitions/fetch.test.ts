@@ -244,6 +244,34 @@ describe('a fetch session (KIP-227)', () => {
     expect(offsets(next)).toEqual([1])
   })
 
+  it('tells of thousands of partitions in several answers', () => {
+    const { cluster, fetch } = started()
+    const partitions = Array.from({ length: 5_000 }, (_, i) => ({
+      partition: 1 + i,
+      currentLeaderEpoch: -1,
+      fetchOffset: 0,
+      lastFetchedEpoch: -1,
+      logStartOffset: -1,
+      replicaDirectoryId: ZERO_UUID,
+      highWatermark: -1n,
+      partitionMaxBytes: 1 << 20,
+    }))
+    const opened = fetch({ sessionEpoch: 0, topics: [{ topic: '', topicId: TOPIC_ID, partitions }] })
+    cluster.run(10)
+    const failed = (outcome: { response: FetchResponse | null }) =>
+      outcome.response!.responses.flatMap((topic) => topic.partitions.map((one) => one.partitionIndex))
+    expect(failed(opened)).toHaveLength(5_000)
+    const sessionId = opened.response!.sessionId!
+    const told = new Set<number>()
+    for (let sessionEpoch = 1; sessionEpoch <= 3; sessionEpoch++) {
+      const next = fetch({ sessionId, sessionEpoch, topics: [] })
+      cluster.run(10)
+      expect(failed(next)).toHaveLength(2_000)
+      for (const partition of failed(next)) told.add(partition)
+    }
+    expect(told.size).toBe(5_000)
+  })
+
   it('answers 70 for an unknown session, 71 for a wrong epoch, 106 for names in a session of ids', () => {
     const { cluster, fetch } = started()
     const opened = fetch({ sessionEpoch: 0, maxWaitMs: 0 })
