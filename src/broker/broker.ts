@@ -94,7 +94,12 @@ export class KoggeNode {
     this.brokerState = rolesOf(config).broker ? 'starting' : 'none'
     this.storage = new NodeStorage(config, ports, (error) => this.fail(error))
     const { clock, random, logger, compression, dialer } = ports
-    this.postMortems = new PostMortems(clock, POST_MORTEMS, (peer) => this.quorumReactor?.lastHeardMs(peer))
+    this.postMortems = new PostMortems(
+      clock,
+      POST_MORTEMS,
+      (peer) => this.quorumReactor?.lastHeardMs(peer),
+      () => this.isCaughtUp(),
+    )
     this.cache = new BrokerMetadataCache(clock, (record, image) => this.postMortems.onRecord(record, image))
     const configs = new ConfigView({
       nodeId: config.nodeId,
@@ -325,6 +330,13 @@ export class KoggeNode {
         if (this.cache.controller !== undefined) this.lifecycle?.onController()
       },
     )
+  }
+
+  /** A broker registers anew each time that it starts; a controller alone goes by what its leader told it. */
+  private isCaughtUp(): boolean {
+    if (this.lifecycle !== null) return this.lifecycle.isRegistered()
+    const { hasQuorum, commitIndex } = this.quorum.status()
+    return hasQuorum && this.cache.appliedIndex >= commitIndex
   }
 
   private onMetadata(change: MetadataChange): void {

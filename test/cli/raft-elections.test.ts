@@ -25,7 +25,31 @@ it('takes the cause from whoever campaigned', () => {
   }
 })
 
-it('keeps changes apart that differ in term, batch or cause, oldest first', () => {
+it('takes an election whose cost nobody knows by whoever learned of it first: others came back later', () => {
+  const cameBack = { ...raft(1, 4, 900, undefined, 60), cause: 'higherTerm' as const }
+  const sawIt = raft(1, 4, 100, undefined, 50)
+  for (const order of [
+    [cameBack, sawIt],
+    [sawIt, cameBack],
+  ]) {
+    const [merged] = merge(order.map((election, i) => ({ nodeId: i, monotonicMs: 0, elections: [election] })))
+    expect(merged!.election).toEqual(sawIt)
+  }
+})
+
+it('knows a change of partitions again that another node applied in a longer batch', () => {
+  const merged = merge([
+    { nodeId: 2, monotonicMs: 0, elections: [moved(1, 9, 100, 0, 10), moved(2, 30, 500, 0, 10)] },
+    { nodeId: 3, monotonicMs: 0, elections: [moved(1, 31, 501, 0, 5)] },
+  ])
+  // The same partition and epoch twice on one node: its topic was deleted and created again.
+  expect(merged).toEqual([
+    { election: moved(1, 9, 100, 0, 10), seenBy: [2] },
+    { election: moved(2, 30, 500, 0, 10), seenBy: [2, 3] },
+  ])
+})
+
+it('keeps changes apart that differ in term, epoch or cause, oldest first', () => {
   const elections = [
     moved(3, 9, 300, 0, 1),
     raft(2, 5, 200, 0, 1),

@@ -15,12 +15,17 @@ export class PostMortems {
   /** When the connection to a peer broke; forgotten as soon as it is heard again. */
   private readonly brokeMs = new Map<NodeId, number>()
   private nextSequence = 1
+  private caughtUp = false
 
-  /** @param lastHeardMs when the peer's last message came, in this node's monotonic milliseconds */
+  /**
+   * @param lastHeardMs when the peer's last message came, in this node's monotonic milliseconds
+   * @param isCaughtUp whether this process has applied what was committed before it came; asked until it has
+   */
   constructor(
     private readonly clock: Clock,
     private readonly capacity: number,
     private readonly lastHeardMs: (peer: NodeId) => number | undefined,
+    private readonly isCaughtUp: () => boolean,
   ) {
     const lastSignMs = (peer: NodeId) => this.lastSignMs(peer)
     const report = (body: PostMortemBody) => this.add(body)
@@ -33,8 +38,13 @@ export class PostMortems {
     this.raft.onEvent(event)
   }
 
-  /** Each committed record, before `image` holds it. */
+  /**
+   * Each committed record, before `image` holds it. What was decided before this process came is none of its
+   * post-mortems: it would date it wrongly, and tell again what the others told in time.
+   */
   onRecord(record: MetadataRecord, image: MetadataImage): void {
+    this.caughtUp ||= this.isCaughtUp()
+    if (!this.caughtUp) return
     this.partitions.onRecord(record, image, this.clock.monotonicMs())
   }
 

@@ -68,8 +68,13 @@ async function ask(address: string): Promise<ListElectionsReply | undefined> {
 export function merge(replies: readonly ListElectionsReply[]): SeenElection[] {
   const byChange = new Map<string, { election: PostMortem; seenBy: number[] }>()
   for (const { nodeId, elections } of replies) {
-    for (const election of elections) {
-      const key = keyOf(election)
+    // Newest first: a topic that was deleted and created again has the same epochs again.
+    const timesSeen = new Map<string, number>()
+    for (const election of elections.toReversed()) {
+      const change = keyOf(election)
+      const nth = timesSeen.get(change) ?? 0
+      timesSeen.set(change, nth + 1)
+      const key = `${change}/${nth}`
       const known = byChange.get(key)
       if (known === undefined) {
         byChange.set(key, { election, seenBy: [nodeId] })
@@ -82,9 +87,11 @@ export function merge(replies: readonly ListElectionsReply[]): SeenElection[] {
   return [...byChange.values()].sort((a, b) => a.election.wallMs - b.election.wallMs)
 }
 
-/** The longer outage; and the cause by whoever campaigned: the others only saw a higher term, or the new leader. */
+/** The longer outage, or where nobody knows it who learned of it first; and the cause by whoever campaigned: the others only saw a higher term, or the new leader. */
 function ofBoth(one: PostMortem, other: PostMortem): PostMortem {
-  const longer = (costMs(other) ?? -1) > (costMs(one) ?? -1) ? other : one
+  const [costOfOne, costOfOther] = [costMs(one) ?? -1, costMs(other) ?? -1]
+  const isOther = costOfOther === costOfOne ? other.wallMs < one.wallMs : costOfOther > costOfOne
+  const longer = isOther ? other : one
   if (longer.type !== 'raft' || !HEARSAY.has(longer.cause)) return longer
   const { cause } = longer === one ? other : one
   return { ...longer, cause: cause as RaftElection['cause'] }
@@ -92,10 +99,12 @@ function ofBoth(one: PostMortem, other: PostMortem): PostMortem {
 
 const HEARSAY: ReadonlySet<string> = new Set<RaftElection['cause']>(['higherTerm', 'leaderFound', 'started'])
 
+/** The nodes apply the same records in batches of their own: a partition and its epoch tell the change, not the index. */
 function keyOf(election: PostMortem): string {
-  return election.type === 'raft'
-    ? `raft/${election.term}/${election.leader}`
-    : `partitions/${election.index}/${election.formerLeader}/${election.cause}`
+  if (election.type === 'raft') return `raft/${election.term}/${election.leader}`
+  const { formerLeader, cause, partitions } = election
+  const first = partitions[0]
+  return `partitions/${first?.topic}/${first?.partition}/${first?.leaderEpoch}/${formerLeader}/${cause}`
 }
 
 function costMs({ fromMs, untilMs }: PostMortem): number | undefined {

@@ -149,6 +149,15 @@ describe('of partitions', () => {
     ])
   })
 
+  it('tells nothing of what a node that comes back catches up on: it was decided long before', () => {
+    const { history, apply, catchUp } = node(1000, false)
+    apply(...cluster(), ...partitions(1, 1))
+    apply(moved(0, 2))
+    catchUp()
+    apply(moved(0, 3))
+    expect(history.recent(10)).toMatchObject([{ formerLeader: 2, partitions: [{ leader: 3 }] }])
+  })
+
   it('keeps the last ones only', () => {
     const { history, apply } = node(3)
     apply(...cluster(), ...partitions(1, 1))
@@ -158,11 +167,16 @@ describe('of partitions', () => {
   })
 })
 
-function node(capacity = 1000) {
+function node(capacity = 1000, isCaughtUp = true) {
   const world = new SimWorldClock()
   const { clock } = world.process('node-2')
   const heard = new Map<number, number>()
-  const history = new PostMortems(clock, capacity, (peer) => heard.get(peer))
+  const history = new PostMortems(
+    clock,
+    capacity,
+    (peer) => heard.get(peer),
+    () => isCaughtUp,
+  )
   const image = new MutableImage()
   let sequence = 1
   let index = 0
@@ -182,7 +196,10 @@ function node(capacity = 1000) {
     }
     history.onApplied(++index)
   }
-  return { world, history, event, heard, apply }
+  const catchUp = () => {
+    isCaughtUp = true
+  }
+  return { world, history, event, heard, apply, catchUp }
 }
 
 function register(brokerId: number, brokerEpoch: number): MetadataRecord {
