@@ -12,6 +12,7 @@ import { buildTopicConfig, type TopicConfig } from './config/topic-config.js'
 import { TOPIC_CONFIGS } from './config/topic-definitions.js'
 import { FLUSH_BEFORE_ACK_FEATURE, KOGGE_VERSION_FEATURE } from './features.js'
 import type { MetadataImage, PartitionImage } from './image.js'
+import type { ConfigResourceType } from './records.js'
 
 export type { ConfigType } from './config/definitions.js'
 export type { TopicConfig } from './config/topic-config.js'
@@ -327,4 +328,22 @@ export function countedReplicas(partition: Pick<PartitionImage, 'replicas' | 'ad
 /** The minimum of `min.insync.replicas` and the number of replicas (Kafka since 3.7): for acks=all, for the HW and for the ELR. */
 export function effectiveMinIsr(minInsyncReplicas: number, replicas: number): number {
   return Math.min(minInsyncReplicas, replicas)
+}
+
+const NOTHING: ReadonlyMap<string, string> = new Map()
+
+/** What is set by hand for a resource; '' is the default of all brokers. */
+export function overridesOf(
+  image: MetadataImage,
+  resourceType: ConfigResourceType,
+  resourceName: string,
+): ReadonlyMap<string, string> {
+  switch (resourceType) {
+    case 'topic':
+      return image.topicConfig(resourceName)
+    case 'broker':
+      return image.brokerConfig(resourceName === '' ? '' : Number(resourceName))
+    case 'clientMetrics':
+      return image.clientMetrics.get(resourceName) ?? NOTHING
+  }
 }

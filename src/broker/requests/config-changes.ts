@@ -1,4 +1,5 @@
 import type { AlterConfigs, AlterConfigsResult } from '../../metadata/commands.js'
+import { overridesOf } from '../../metadata/configs.js'
 import type { MetadataImage } from '../../metadata/image.js'
 import type { ConfigResourceType } from '../../metadata/records.js'
 import { ErrorCode } from '../../wire/errors.js'
@@ -26,7 +27,6 @@ type CommandResource = AlterConfigs['resources'][number]
 
 const OPERATIONS = ['set', 'delete', 'append', 'subtract'] as const
 const TIMEOUT_MS = 30_000
-const NOTHING: ReadonlyMap<string, string> = new Map()
 
 const COMMAND_TYPES: ReadonlyMap<number, ConfigResourceType> = new Map([
   [RESOURCE_TYPE.topic, 'topic'],
@@ -104,24 +104,9 @@ function commandResource({
 
 /** What was set is set. (Lists are not compared: what append amounts to, the controller knows.) */
 function holds(image: MetadataImage, { resourceType, resourceName, operations }: CommandResource): boolean {
-  const values = valuesOf(image, resourceType, resourceName)
+  const values = overridesOf(image, resourceType, resourceName)
   return operations.every(({ name, operation, value }) => {
     if (operation === 'set') return values.get(name) === value
     return operation === 'delete' ? !values.has(name) : true
   })
-}
-
-function valuesOf(
-  image: MetadataImage,
-  resourceType: ConfigResourceType,
-  resourceName: string,
-): ReadonlyMap<string, string> {
-  switch (resourceType) {
-    case 'topic':
-      return image.topicConfig(resourceName)
-    case 'broker':
-      return image.brokerConfig(resourceName === '' ? '' : Number(resourceName))
-    case 'clientMetrics':
-      return image.clientMetrics.get(resourceName) ?? NOTHING
-  }
 }

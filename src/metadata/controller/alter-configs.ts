@@ -4,6 +4,7 @@ import { BROKER_CONFIGS } from '../config/broker-definitions.js'
 import { CLIENT_METRICS_CONFIGS } from '../config/client-metrics.js'
 import { type ConfigDefinition, nearestName, parseList, validateConfig } from '../config/definitions.js'
 import { TOPIC_CONFIGS } from '../config/topic-definitions.js'
+import { overridesOf } from '../configs.js'
 import { KOGGE_VERSION_2, KOGGE_VERSION_FEATURE } from '../features.js'
 import { electLeaderless } from './brokers.js'
 import { CommandError } from './command-error.js'
@@ -59,7 +60,7 @@ function changedValues(
   replaceAll: boolean,
 ): Map<string, string | undefined> {
   validateResource(state, resource)
-  const present = presentValues(state, resource)
+  const present = overridesOf(state.image, resource.resourceType, resource.resourceName)
   const next = new Map(replaceAll ? [] : present)
   const seen = new Set<string>()
   for (const operation of resource.operations) {
@@ -85,20 +86,6 @@ function changedValues(
   for (const name of present.keys()) if (!next.has(name)) changes.set(name, undefined)
   validateRemovals(resource, changes)
   return changes
-}
-
-function presentValues(
-  { image }: ControllerState,
-  { resourceType, resourceName }: Resource,
-): ReadonlyMap<string, string> {
-  switch (resourceType) {
-    case 'topic':
-      return image.topicConfig(resourceName)
-    case 'broker':
-      return image.brokerConfig(resourceName === '' ? '' : Number(resourceName))
-    case 'clientMetrics':
-      return image.clientMetrics.get(resourceName) ?? new Map()
-  }
 }
 
 /** KIP-966: what every leader and the controller count by never depends on the files of single nodes. */
