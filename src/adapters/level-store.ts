@@ -5,6 +5,7 @@ import {
   StoreError,
   type StoreOperation,
 } from '../ports/ordered-store.js'
+import { findDamage } from './level-damage.js'
 
 type Binary = Level<Uint8Array, Uint8Array>
 
@@ -14,7 +15,7 @@ export class LevelStore implements OrderedStore {
 
   /**
    * Opens the store at `path`. `createIfMissing` only at the first boot: afterwards a missing store is damage, never an
-   * empty one.
+   * empty one. Every checksum is checked first (level-damage.ts).
    * `done` gets a StoreError.
    */
   static open(
@@ -22,7 +23,16 @@ export class LevelStore implements OrderedStore {
     options: { createIfMissing: boolean },
     done: (error: Error | null, store: LevelStore | null) => void,
   ): void {
-    const db: Binary = new Level(path, { keyEncoding: 'view', valueEncoding: 'view' })
+    let damage: string | null
+    try {
+      damage = findDamage(path)
+    } catch (error) {
+      return later(() => done(storeError(`the store ${path} cannot be opened`, error as Error), null))
+    }
+    if (damage !== null)
+      return later(() => done(new StoreError(true, `the store ${path} is damaged: ${damage}`), null))
+    // Not compressed: metadata is small, and its snapshots hold ids and numbers, of which little is saved.
+    const db: Binary = new Level(path, { keyEncoding: 'view', valueEncoding: 'view', compression: false })
     // `errorIfExists` stays off: a first boot that was cut short goes on with what it left.
     db.open({ createIfMissing: options.createIfMissing }).then(
       () => later(() => done(null, new LevelStore(db))),
