@@ -203,10 +203,11 @@ export class SimDisk implements Disk {
   sync(targets: readonly SyncTarget[], done: (error: DiskError | null) => void): void {
     const { generation, process } = this
     const paths = targets.map(targetPath)
-    const fails = this.faults.failSync?.(paths) === true
     const complete = this.beginSync(targets)
     this.world.schedule(null, this.faults.syncLatencyMs(), () => {
       if (generation !== this.generation) return
+      // Asked now: a failure that was called off while the sync was under way does not come any more.
+      const fails = this.faults.failSync?.(paths) === true
       if (!fails) complete()
       const error = fails ? new DiskError('EIO', paths[0] ?? '', `EIO: fsync of ${paths.join(', ')}`) : null
       process?.input(() => done(error))
