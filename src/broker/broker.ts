@@ -240,7 +240,7 @@ export class KoggeNode {
     const { controlListener } = config
     this.quorumReactor = new QuorumReactor({
       nodeId: config.nodeId,
-      directoryId: this.storage.meta.directoryId,
+      directoryId: this.storage.meta.raftDirectoryId,
       clusterId: this.storage.meta.clusterId,
       voters: config.voters,
       bootstrapServers: config.bootstrapServers ?? [],
@@ -297,7 +297,7 @@ export class KoggeNode {
     return new BrokerLifecycle({
       nodeId: config.nodeId,
       incarnationId: randomUuid(ports.random),
-      directoryIds: () => [this.storage.meta.directoryId],
+      directoryIds: [this.storage.meta.directoryId],
       endpoints: config.listeners.map(endpoint),
       controlEndpoint: endpoint(config.controlListener),
       rack: config.rack,

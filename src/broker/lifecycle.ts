@@ -101,7 +101,7 @@ export class BrokerLifecycle {
         brokerId: options.nodeId,
         clusterId,
         incarnationId: options.incarnationId,
-        directoryIds: options.directoryIds(),
+        directoryIds: options.directoryIds,
         endpoints: options.endpoints,
         controlEndpoint: options.controlEndpoint,
         rack: options.rack ?? undefined,
@@ -217,8 +217,8 @@ export interface LifecycleOptions {
   readonly logger: Logger
   readonly quorum: QuorumHandle
   clusterId(): string | undefined
-  /** May change until the first registration: a quarantined Raft log costs the directory its identity. */
-  directoryIds(): Uuid[]
+  /** Of the log directories, which a quarantined Raft log does not change. */
+  readonly directoryIds: Uuid[]
   /** KIP-966: of the clean stop before this start; undefined: there was none. */
   previousBrokerEpoch(): BrokerEpoch | undefined
   appliedIndex(): LogIndex

@@ -50,7 +50,10 @@ export class NodeStorage {
     })
   }
 
-  /** A damaged Raft log is moved aside, never repaired: this node comes back under a new directory id, as a non-voter. */
+  /**
+   * A damaged Raft log is moved aside, never repaired: this node comes back under a new identity of its vote, as a
+   * non-voter. Its replicas stay what they are: what they hold, and whether it is whole, their own logs say.
+   */
   quarantine(reason: string, done: (fresh: { store: OrderedStore; directoryId: Uuid }) => void): void {
     this.ports.logger.error({ component: 'quorum' }, `the Raft log is quarantined: ${reason}`)
     if (this.store === null) this.reopen(done)
@@ -69,7 +72,8 @@ export class NodeStorage {
       checkMetaProperties(found, { nodeId })
       return found
     }
-    const fresh: MetaProperties = { nodeId, clusterId: undefined, directoryId: randomUuid(random) }
+    const directoryId = randomUuid(random)
+    const fresh: MetaProperties = { nodeId, clusterId: undefined, directoryId, raftDirectoryId: directoryId }
     writeMetaProperties(disk, fresh)
     return fresh
   }
@@ -85,7 +89,7 @@ export class NodeStorage {
     this.ports.openStore(RAFT_DIRECTORY, { createIfMissing: true }, (error, store) => {
       if (store === null) return this.fail(error ?? new Error('the Raft store cannot be opened'))
       this.store = store
-      done({ store, directoryId: this.properties.directoryId })
+      done({ store, directoryId: this.properties.raftDirectoryId })
     })
   }
 
@@ -93,7 +97,7 @@ export class NodeStorage {
   private moveAside(): void {
     const { disk, random, clock } = this.ports
     // The new identity first: whatever is found here after a crash in between is nobody's vote.
-    this.update({ directoryId: randomUuid(random) })
+    this.update({ raftDirectoryId: randomUuid(random) })
     disk.rename(RAFT_DIRECTORY, `${RAFT_DIRECTORY}-quarantined-${clock.wallMs()}`)
     disk.mkdir(RAFT_DIRECTORY)
     disk.syncNow([{ directory: '' }])

@@ -6,7 +6,14 @@ export interface MetaProperties {
   nodeId: NodeId
   /** undefined until the cluster was founded or joined. */
   clusterId: string | undefined
+  /** Of the log directory: whose replicas these are (KIP-858). Registered with the controller. */
   directoryId: Uuid
+  /**
+   * Of the Raft log in it: whose vote this is (KIP-853). The same, until a damaged Raft log was set aside: then the vote
+   * is lost and its identity with it, while the replicas, each judged by its own log, are what they were. Kafka has two
+   * identities in the same way where `metadata.log.dir` is a directory of its own.
+   */
+  raftDirectoryId: Uuid
 }
 
 export class MetaPropertiesError extends Error {
@@ -15,6 +22,8 @@ export class MetaPropertiesError extends Error {
 
 const FILE = 'meta.properties'
 const MAX_BYTES = 64 * 1024
+const DIRECTORY_ID = 'directory.id'
+const RAFT_DIRECTORY_ID = 'raft.directory.id'
 
 /** null: no such file, an empty directory. @throws MetaPropertiesError where it cannot be understood; DiskError */
 export function readMetaProperties(disk: Disk): MetaProperties | null {
@@ -39,16 +48,21 @@ export function readMetaProperties(disk: Disk): MetaProperties | null {
   if (!/^\d+$/.test(values.get('node.id') ?? '') || !Number.isSafeInteger(nodeId)) {
     throw new MetaPropertiesError(`${FILE}: node.id is ${values.get('node.id') ?? 'missing'}, not a number`)
   }
-  const directoryId = values.get('directory.id')
-  if (directoryId === undefined || !/^[A-Za-z0-9_-]{22}$/.test(directoryId)) {
-    throw new MetaPropertiesError(`${FILE}: directory.id is ${directoryId ?? 'missing'}, not a UUID`)
-  }
-  return { nodeId, clusterId: values.get('cluster.id') || undefined, directoryId }
+  const directoryId = uuidOf(DIRECTORY_ID, values.get(DIRECTORY_ID))
+  const raftDirectoryId = uuidOf(RAFT_DIRECTORY_ID, values.get(RAFT_DIRECTORY_ID) ?? directoryId)
+  return { nodeId, clusterId: values.get('cluster.id') || undefined, directoryId, raftDirectoryId }
+}
+
+function uuidOf(key: string, value: string | undefined): Uuid {
+  if (value !== undefined && /^[A-Za-z0-9_-]{22}$/.test(value)) return value
+  throw new MetaPropertiesError(`${FILE}: ${key} is ${value ?? 'missing'}, not a UUID`)
 }
 
 /** Replaces the file: all of the new one or all of the old one is there after a power cut. @throws DiskError */
 export function writeMetaProperties(disk: Disk, meta: MetaProperties): void {
-  const lines = ['#', 'version=1', `node.id=${meta.nodeId}`, `directory.id=${meta.directoryId}`]
+  const { nodeId, directoryId, raftDirectoryId } = meta
+  const lines = ['#', 'version=1', `node.id=${nodeId}`, `${DIRECTORY_ID}=${directoryId}`]
+  if (raftDirectoryId !== directoryId) lines.push(`${RAFT_DIRECTORY_ID}=${raftDirectoryId}`)
   if (meta.clusterId !== undefined) lines.push(`cluster.id=${meta.clusterId}`)
   const temporary = `${FILE}.tmp`
   const file = disk.open(temporary, { create: true })

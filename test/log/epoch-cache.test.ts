@@ -65,9 +65,11 @@ describe('meta.properties', () => {
   it('is written and read, and names what is wrong', () => {
     const bench = Bench.started()
     expect(readMetaProperties(bench.disk)).toBeNull()
-    writeMetaProperties(bench.disk, { nodeId: 3, clusterId: undefined, directoryId: TOPIC_ID })
-    expect(readMetaProperties(bench.disk)).toEqual({ nodeId: 3, clusterId: undefined, directoryId: TOPIC_ID })
-    const meta = { nodeId: 3, clusterId: 'abc', directoryId: TOPIC_ID }
+    const fresh = { nodeId: 3, clusterId: undefined, directoryId: TOPIC_ID, raftDirectoryId: TOPIC_ID }
+    writeMetaProperties(bench.disk, fresh)
+    expect(readMetaProperties(bench.disk)).toEqual(fresh)
+    // The vote was lost, the replicas were not.
+    const meta = { ...fresh, clusterId: 'abc', raftDirectoryId: 'AAAAAAAAAAAAAAAAAAAAAQ' }
     writeMetaProperties(bench.disk, meta)
     bench.powerCut()
     expect(readMetaProperties(bench.disk)).toEqual(meta)

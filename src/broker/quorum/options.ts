@@ -17,7 +17,7 @@ import type { QuorumHandle, QuorumListener } from './handle.js'
 
 export interface QuorumReactorOptions {
   readonly nodeId: NodeId
-  /** Drawn once for each data directory. */
+  /** Of the Raft log: with the node's id, who votes. Drawn once for each data directory, and anew for a log that was set aside. */
   readonly directoryId: Uuid
   /** Of the cluster that this directory belongs to; undefined before the first. */
   readonly clusterId: string | undefined
