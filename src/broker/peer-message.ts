@@ -7,7 +7,8 @@ import type { Configuration, RaftMessage, Voter } from '../raft/types.js'
  * Lanes: heartbeats and votes on `heartbeat`, the rest of Raft on `raft`, everything else on `controller`.
  */
 export type PeerMessage =
-  | { type: 'raft'; message: RaftMessage }
+  /** `clusterId`: the sender's. A stream may have been opened before either side had one, so that no greeting told. */
+  | { type: 'raft'; clusterId: string; message: RaftMessage }
   | FoundingMessage
   /** `timeoutMs`: how long the sender will still wait; nobody works for an answer that comes later. */
   | {

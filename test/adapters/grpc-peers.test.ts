@@ -112,11 +112,13 @@ async function freeAddress(): Promise<Address> {
 
 const heartbeat = (readContext: number): PeerMessage => ({
   type: 'raft',
+  clusterId: 'c',
   message: { type: 'heartbeat', term: 1, commitIndex: 0, commitTerm: 0, readContext },
 })
 
 const snapshotChunk = (offset: number, length: number): PeerMessage => ({
   type: 'raft',
+  clusterId: 'c',
   message: {
     type: 'installSnapshot',
     term: 1,

@@ -325,7 +325,7 @@ const context = {
   listener: 'PLAINTEXT',
 }
 const peerMessages: Examples<PeerMessage> = {
-  raft: { type: 'raft', message: raftMessages.append },
+  raft: { type: 'raft', clusterId: 'c', message: raftMessages.append },
   foundingEmpty: { type: 'foundingEmpty', self: voter, view: voters },
   foundingFounded: {
     type: 'foundingFounded',

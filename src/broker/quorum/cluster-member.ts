@@ -5,8 +5,9 @@ import type { Logger } from '../../ports/logger.js'
 import type { Lane } from '../../ports/peers.js'
 import type { RaftInput, RaftRole, RoleChangedEffect } from '../../raft/api.js'
 import { RaftNode } from '../../raft/raft.js'
-import type { Configuration, Entry, RaftMessage, Snapshot } from '../../raft/types.js'
+import type { Configuration, Entry, Snapshot } from '../../raft/types.js'
 import { crc32c } from '../../wire/crc32c.js'
+import type { PeerMessage } from '../peer-message.js'
 import { ActiveController } from './active-controller.js'
 import type { Entered, KnownCluster } from './entrance.js'
 import type { EventRing } from './events.js'
@@ -27,7 +28,7 @@ export interface MemberEnvironment {
   readonly events: EventRing
   readonly logger: Logger
   readonly listener: QuorumListener
-  send(to: NodeId, lane: Lane, message: RaftMessage): void
+  send(to: NodeId, lane: Lane, message: PeerMessage): void
   /** Role, term, leader or a transfer: commands may find their way now, or not any more. */
   onLeadership(): void
   onApplied(): void
@@ -77,7 +78,7 @@ export class ClusterMember {
       node,
       environment.log,
       clock,
-      (to, lane, message) => environment.send(to, lane, message),
+      (to, lane, message) => environment.send(to, lane, { type: 'raft', clusterId: this.clusterId, message }),
       {
         onApply: (entries) => this.committed.add(entries),
         onRestore: (snapshot) => this.onRestore(snapshot),

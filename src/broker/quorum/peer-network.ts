@@ -48,6 +48,8 @@ export class PeerNetwork {
   private readonly answered = new Set<NodeId>()
   /** There was no room for them; connected all the same. */
   private readonly turnedAway = new Set<NodeId>()
+  /** Of another cluster, as was logged once a connection. */
+  private readonly foreign = new Set<NodeId>()
   private transport: PeerTransport<PeerMessage> | undefined
   private timer: Timer | undefined
   private shared = ''
@@ -142,8 +144,20 @@ export class PeerNetwork {
     this.repeats.delete(peer)
     this.answered.delete(peer)
     this.turnedAway.delete(peer)
+    this.foreign.delete(peer)
     this.directory.onDisconnected(peer)
     this.watch.onDisconnected(peer)
+  }
+
+  /** What a member of another cluster says of terms, votes and logs is nothing to this one. */
+  onForeign(peer: NodeId, clusterId: string, ownClusterId: string): void {
+    if (this.foreign.has(peer)) return
+    this.foreign.add(peer)
+    this.options.logger.error(
+      { peer, clusterId, ownClusterId },
+      `node ${peer} belongs to cluster ${clusterId}, and this node to ${ownClusterId}: its messages are ignored; ` +
+        'correct the addresses that its configuration or this one names',
+    )
   }
 
   isBrokerOnly(peer: NodeId): boolean {

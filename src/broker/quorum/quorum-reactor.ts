@@ -177,8 +177,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     this.network.onHeard(from)
     switch (message.type) {
       case 'raft':
-        if (this.member === undefined) this.entrance?.onRaft()
-        else this.member.input({ type: 'message', from, message: message.message })
+        this.onRaft(from, message)
         return
       case 'foundingEmpty':
         if (this.member === undefined) this.entrance?.onMessage(message)
@@ -284,6 +283,12 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     this.membership.change(command, timeoutMs, done)
   }
 
+  private onRaft(from: NodeId, { clusterId, message }: Extract<PeerMessage, { type: 'raft' }>): void {
+    if (this.member === undefined) this.entrance?.onRaft()
+    else if (clusterId === this.member.clusterId) this.member.input({ type: 'message', from, message })
+    else this.network.onForeign(from, clusterId, this.member.clusterId)
+  }
+
   private fail(error: Error): void {
     if (this.closed) return
     this.logger.error({ error: error.message }, 'the quorum cannot go on; this process must stop')
@@ -340,7 +345,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
         events: this.events,
         logger: this.logger,
         listener: this.listener!,
-        send: (to, lane, message) => this.network.send(to, lane, { type: 'raft', message }),
+        send: (to, lane, message) => this.network.send(to, lane, message),
         onLeadership: () => {
           this.router.onChange()
           this.checkMembership()

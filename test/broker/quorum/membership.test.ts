@@ -336,6 +336,34 @@ describe('changes of the voters', () => {
     cluster.until(hasVoters(cluster, THREE))
   })
 
+  it('members of two clusters that meet over streams of before leave each other’s logs alone', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const fourth = cluster.add(4)
+    fourth.start()
+    cluster.until(() => fourth.leader === leader.id)
+    expect(cluster.reply(leader.submit({ type: 'promoteVoter', nodeId: 4 }))).toMatchObject({ errorCode: 0 })
+    const { clusterId } = fourth.reactor!.status()
+    // The founders lose their disks, and found anew where nobody can tell them.
+    for (const id of THREE) {
+      cluster.links.cutBoth(`host-${id}`, 'host-4')
+      cluster.node(id).kill()
+      cluster.node(id).wipe(`dir-${id}-new`)
+    }
+    for (const id of THREE) cluster.node(id).start()
+    const founders = THREE.map((id) => cluster.node(id))
+    cluster.until(() => founders.some((node) => node.reactor!.status().role === 'leader'))
+    cluster.world.runFor(5000)
+    const { term, lastIndex } = fourth.reactor!.raft!
+    cluster.links.healAll()
+    cluster.world.runFor(20_000)
+    expect(fourth.reactor!.status()).toMatchObject({ clusterId, leader: undefined, term })
+    expect(fourth.reactor!.raft!.lastIndex).toBe(lastIndex)
+    const second = cluster.nodes.find((node) => node.reactor!.status().role === 'leader')!.reactor!.status()
+    expect(second.clusterId).not.toBe(clusterId)
+  })
+
   it('voters whose bootstrap servers have all gone find each other after a stop of all', () => {
     const cluster = new TestCluster(THREE, 1, { forgetPeerAfterMs: 1000 })
     cluster.startAll()

@@ -269,6 +269,7 @@ export const SCHEDULES: readonly Schedule[] = [
       stage.wait('voter that is back', isAwake)
       stage.inject(1, voter!, {
         type: 'raft',
+        clusterId: stage.node(voter!).quorum!.status().clusterId!,
         message: {
           type: 'vote',
           term: term + 1,
