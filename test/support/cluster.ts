@@ -184,10 +184,14 @@ function readOr(file: string, fallback: string): string {
   }
 }
 
-/** A base port from which every port of such a cluster is free now; below the range that the system gives to clients. */
+/**
+ * A base port from which every port of such a cluster is free now; below the range that the system gives to clients. Two
+ * test files that run at a time draw from two ranges: a node that is down for a moment keeps its port.
+ */
 export async function freeBasePort(nodes: number): Promise<number> {
+  const range = 11_000 + 10_000 * (Number(process.env.VITEST_POOL_ID ?? 0) % 2)
   for (let attempt = 0; attempt < 200; attempt++) {
-    const base = 11_000 + 2 * ((process.pid * 37 + attempt * 101) % 10_000)
+    const base = range + 2 * ((process.pid * 37 + attempt * 101) % 4_500)
     const ports = Array.from({ length: nodes }, (_, i) => [base + STEP * i, base + STEP * i + 1]).flat()
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base
   }
