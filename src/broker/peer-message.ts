@@ -19,13 +19,26 @@ export type PeerMessage =
       timeoutMs: number
     }
   | { type: 'commandReply'; requestId: number; reply: ControllerReply }
-  /**
-   * Who is not among the receiver's configured voters names itself, so that the receiver dials back: a leader
-   * replicates to it then. `host` and `port`: its control listener. Only a controller can become a voter.
-   */
-  | { type: 'introduction'; self: Voter; host: string; port: number; isController: boolean }
+  | Introduction
   /** The answer to it, and again when they change: where the sender reaches the voters. */
   | { type: 'voterAddresses'; voters: PeerAddress[] }
+
+/**
+ * Said on each connection. Whom the receiver's configuration does not name it dials back: a leader replicates to it then.
+ */
+export interface Introduction {
+  type: 'introduction'
+  self: Voter
+  /** Of its control listener. */
+  host: string
+  port: number
+  /** Only a controller can become a voter. */
+  isController: boolean
+  /** The sender's own `controller.quorum.voters` name both: where the receiver's do as well, they say enough of the address. */
+  isConfigured: boolean
+  /** Empty: the sender belongs to none yet. */
+  clusterId: string
+}
 
 export interface PeerAddress {
   nodeId: NodeId

@@ -8,11 +8,14 @@ import type { Configuration, Entry, Voter } from './types.js'
  * voter said that its directory is empty too, and named the very same directories of all of them. So two wiped nodes
  * of three never found: the third knows a cluster and says so. Neither does a node whose Raft log was damaged: its
  * directory belongs to a cluster and may hold the last copy of records that a new, empty cluster would make strays.
- * Pure, like the rest.
+ * And where all founders of a grown cluster are wiped, whoever is left of it and reaches one of them keeps all from
+ * founding a second one; the driver gives them time to. Pure, like the rest.
  */
 export type FoundingInput =
   | { type: 'empty'; self: Voter; view: readonly Voter[] }
   | { type: 'founded'; self: Voter; clusterId: string; configuration: Configuration }
+  /** Somebody belongs to a cluster: a voter that was added later, or whoever follows. It will say `founded` when asked. */
+  | { type: 'clusterExists' }
 
 type ConfigurationEntry = Extract<Entry, { type: 'configuration' }>
 
@@ -33,6 +36,7 @@ export class Founding {
   /** What each voter last said that it sees. */
   private readonly views = new Map<NodeId, readonly Voter[]>()
   private readonly voterIds: readonly NodeId[]
+  private clusterExists = false
 
   constructor(
     private readonly self: Voter,
@@ -46,17 +50,16 @@ export class Founding {
 
   /** To be told to every other configured voter, again and again until somebody founds. No voter agrees with an empty one. */
   view(): Voter[] {
-    if (!this.isEmpty) return []
+    if (!this.isEmpty || this.clusterExists) return []
     return this.voterIds.flatMap((nodeId) => this.directories.get(nodeId) ?? [])
-  }
-
-  /** What a start with nothing but this node's own knowledge gives: a single voter founds; its driver listens first. */
-  start(): FoundingOutcome | undefined {
-    return this.tryToFound()
   }
 
   step(input: FoundingInput): FoundingOutcome | undefined {
     if (input.type === 'founded') return this.join(input.clusterId, input.configuration)
+    if (input.type === 'clusterExists') {
+      this.clusterExists = true
+      return undefined
+    }
     const { self: peer, view } = input
     if (!this.voterIds.includes(peer.nodeId) || peer.nodeId === this.self.nodeId) return undefined
     this.directories.set(peer.nodeId, peer)
@@ -64,8 +67,9 @@ export class Founding {
     return this.tryToFound()
   }
 
-  private tryToFound(): FoundingOutcome | undefined {
-    if (!this.isEmpty || !this.voterIds.includes(this.self.nodeId)) return undefined
+  /** As things stand: all agree. A single voter agrees with itself. */
+  tryToFound(): FoundingOutcome | undefined {
+    if (!this.isEmpty || this.clusterExists || !this.voterIds.includes(this.self.nodeId)) return undefined
     const view = this.view()
     if (view.length !== this.voterIds.length) return undefined
     const agree = this.voterIds.every(

@@ -336,7 +336,15 @@ const peerMessages: Examples<PeerMessage> = {
   },
   command: { type: 'command', requestId: 12, command: commands.createTopics, context, timeoutMs: 300 },
   commandReply: { type: 'commandReply', requestId: 12, reply: replies.createTopics },
-  introduction: { type: 'introduction', self: voter, host: 'h', port: 9093, isController: true },
+  introduction: {
+    type: 'introduction',
+    self: voter,
+    host: 'h',
+    port: 9093,
+    isController: true,
+    isConfigured: true,
+    clusterId: 'c',
+  },
   voterAddresses: { type: 'voterAddresses', voters: [{ nodeId: 1, host: 'h', port: 9093 }] },
 }
 

@@ -143,6 +143,8 @@ const COMMANDS: Record<string, (story: Story, args: string[]) => void> = {
   /** founder <node> <directory> [damaged]: it starts with an empty directory, or has lost its Raft log alone. */
   founder: (story, [id, directory, damaged]) =>
     story.startFounder(Number(id), directory!, damaged === undefined),
+  /** told <node>: somebody who belongs to a cluster has reached it. */
+  told: (story, [id]) => story.tellOfCluster(Number(id)),
   /** grown <node> <directory>…: the cluster that it knows has other voters by now. */
   grown: (story, [id, ...directories]) => story.grow(Number(id), directories),
   /** meetall: each tells each other one, in order. */
@@ -299,7 +301,7 @@ class Story {
     const founding = new Founding(self, this.founderIds, isEmpty)
     const founder: Founder = { self, founding, outcome: undefined }
     this.founders.set(id, founder)
-    this.settle(founder, founder.founding.start())
+    this.settle(founder, founder.founding.tryToFound())
   }
 
   meet(from: number, to: number): void {
@@ -308,7 +310,9 @@ class Story {
     const { outcome } = teller
     if (outcome === undefined) {
       const view = teller.founding.view()
-      this.say(`${from} -> ${to} ${view.length === 0 ? 'lost its log' : `empty, sees ${votersText(view)}`}`)
+      this.say(
+        `${from} -> ${to} ${view.length === 0 ? 'agrees to nothing' : `empty, sees ${votersText(view)}`}`,
+      )
       if (hearer.outcome !== undefined) {
         this.meet(to, from)
         return
@@ -329,6 +333,11 @@ class Story {
       hearer,
       hearer.founding.step({ type: 'founded', self: teller.self, clusterId, configuration }),
     )
+  }
+
+  tellOfCluster(id: number): void {
+    const founder = this.founders.get(id)!
+    this.settle(founder, founder.founding.step({ type: 'clusterExists' }))
   }
 
   grow(id: number, directories: readonly string[]): void {

@@ -38,12 +38,17 @@ export interface EntranceOptions {
   onFailed(error: Error): void
 }
 
-/** Peers dial a node that is back several times between two announcements. */
-const ANNOUNCEMENTS_ALONE = 5
+/**
+ * Whoever is left of a cluster dials a founder that is back at least twice a second. Of several founders it need reach
+ * but one in time.
+ */
+const ANNOUNCEMENTS_HEARD_ALONE = 5
+const ANNOUNCEMENTS_HEARD = 3
 
 /** From an opened Raft log to a member of a cluster: at once where the log has one, else by founding it or finding it. */
 export class Entrance {
   private founding: FoundingDriver | undefined
+  private knownClusterId: string | undefined
 
   constructor(
     private readonly options: EntranceOptions,
@@ -71,7 +76,9 @@ export class Entrance {
       isEmpty: clusterId === undefined,
       clock: options.clock,
       intervalMs: options.announceIntervalMs,
-      aloneDelayMs: options.announceIntervalMs * ANNOUNCEMENTS_ALONE,
+      listenMs:
+        options.announceIntervalMs *
+        (options.founders.length > 1 ? ANNOUNCEMENTS_HEARD : ANNOUNCEMENTS_HEARD_ALONE),
       peers: () => options.peers(),
       send: (to, message) => options.send(to, message),
       onOutcome: (outcome) => this.onOutcome(outcome, contents),
@@ -87,8 +94,17 @@ export class Entrance {
     this.founding?.onMessage(message)
   }
 
-  onRaft(): void {
-    this.founding?.onRaft()
+  /** A peer belongs to a cluster, and this node to none yet. */
+  onCluster(peer: NodeId, clusterId: string): void {
+    if (this.founding === undefined) return
+    if (this.knownClusterId !== clusterId) {
+      this.knownClusterId = clusterId
+      this.options.logger.info(
+        { peer, clusterId },
+        `node ${peer} belongs to cluster ${clusterId}: no other one is founded with this node`,
+      )
+    }
+    this.founding.onCluster()
   }
 
   onConnected(peer: NodeId): void {

@@ -11,8 +11,8 @@ export interface FoundingDriverOptions {
   readonly isEmpty: boolean
   readonly clock: Clock
   readonly intervalMs: number
-  /** Before a single voter founds: a cluster that has grown from it and lost it would have spoken by then. */
-  readonly aloneDelayMs: number
+  /** Before this node founds: a cluster that has grown from the founders and lost them would have spoken by then. */
+  readonly listenMs: number
   /** Everyone to announce to: the founders, and whoever else may know of a cluster. */
   peers(): readonly NodeId[]
   send(to: NodeId, message: FoundingMessage): void
@@ -23,7 +23,7 @@ export interface FoundingDriverOptions {
 export class FoundingDriver {
   private readonly founding: Founding
   private timer: Timer | undefined
-  private aloneTimer: Timer | undefined
+  private listening: Timer | undefined
   private ended = false
 
   constructor(private readonly options: FoundingDriverOptions) {
@@ -31,11 +31,11 @@ export class FoundingDriver {
   }
 
   start(): void {
-    const alone = this.founding.start()
-    if (alone !== undefined) {
-      const { clock, aloneDelayMs } = this.options
-      this.aloneTimer = clock.after(aloneDelayMs, () => this.settle(alone))
-    }
+    const { clock, listenMs } = this.options
+    this.listening = clock.after(listenMs, () => {
+      this.listening = undefined
+      this.settle(this.founding.tryToFound())
+    })
     this.announce()
   }
 
@@ -51,14 +51,17 @@ export class FoundingDriver {
             clusterId: message.clusterId,
             configuration: message.configuration,
           })
-    // The others wait for this node to have seen what it has just seen: also where it founds and falls silent.
-    if (this.founding.view().length !== before || outcome?.type === 'found') this.broadcast()
+    // The others wait for this node to have seen what it has just seen.
+    if (this.founding.view().length !== before) this.broadcast()
     this.settle(outcome)
   }
 
-  /** A member of a cluster takes this node for one too: whoever it names will tell, and nobody founds alone any more. */
-  onRaft(): void {
-    this.aloneTimer?.cancel()
+  /** A member of a cluster spoke to this node: with its help nobody founds any more. The others must hear of it at once. */
+  onCluster(): void {
+    if (this.ended) return
+    const before = this.founding.view().length
+    this.founding.step({ type: 'clusterExists' })
+    if (before > 0) this.broadcast()
   }
 
   /** A connection stands: what was said before was lost. */
@@ -69,11 +72,16 @@ export class FoundingDriver {
   close(): void {
     this.ended = true
     this.timer?.cancel()
-    this.aloneTimer?.cancel()
+    this.listening?.cancel()
   }
 
   private settle(outcome: FoundingOutcome | undefined): void {
     if (outcome === undefined || this.ended) return
+    if (outcome.type === 'found') {
+      if (this.listening !== undefined) return
+      // Also the last of the others must know that all agree: this node falls silent.
+      this.broadcast()
+    }
     this.close()
     this.options.onOutcome(outcome)
   }

@@ -4,13 +4,11 @@ import type { Logger } from '../../ports/logger.js'
 import type { Address } from '../../ports/network.js'
 import type { Lane, PeerTransport } from '../../ports/peers.js'
 import type { Voter } from '../../raft/types.js'
-import type { PeerAddress, PeerMessage } from '../peer-message.js'
+import type { Introduction, PeerAddress, PeerMessage } from '../peer-message.js'
 import { Bootstrap } from './bootstrap.js'
 import { PeerDirectory } from './peer-directory.js'
 import { PeerWatch } from './peer-watch.js'
 import type { VoterAddresses } from './voter-addresses.js'
-
-type Introduction = Extract<PeerMessage, { type: 'introduction' }>
 
 export interface PeerNetworkOptions {
   readonly self: PeerAddress
@@ -28,6 +26,8 @@ export interface PeerNetworkOptions {
   }
   readonly addresses: VoterAddresses
   directoryId(): Uuid
+  /** undefined: this node belongs to none yet. */
+  clusterId(): string | undefined
   /** No leader replicates to this node, so perhaps none knows it. */
   isLost(): boolean
   onLost(peer: NodeId, dead: boolean): void
@@ -164,7 +164,15 @@ export class PeerNetwork {
     return this.directory.isBrokerOnly(peer)
   }
 
-  onIntroduction(peer: NodeId, { host, port, isController }: Introduction): void {
+  onIntroduction(peer: NodeId, introduction: Introduction): void {
+    const { host, port, isController, isConfigured, clusterId } = introduction
+    const ownClusterId = this.options.clusterId()
+    if (clusterId !== '' && ownClusterId !== undefined && clusterId !== ownClusterId) {
+      this.onForeign(peer, clusterId, ownClusterId)
+      return
+    }
+    // Both have it from their configuration, which may name another way than the one that the peer advertises.
+    if (isConfigured && this.directory.isConfiguredPeer(peer)) return
     // A broker dials the controllers that it knows of, and nobody back.
     if (!this.options.isController) return
     if (!this.directory.introduce(peer, { host, port })) {
@@ -239,17 +247,23 @@ export class PeerNetwork {
     if (!this.directory.allConfigured(voters)) this.options.addresses.write(voters)
   }
 
-  /**
-   * Who is configured alike on both sides needs none. A voter may know this one by the log alone, and would hang up as
-   * soon as its vote is taken.
-   */
+  /** A voter may know this one by the log alone, and would hang up as soon as its vote is taken. */
   private introduceTo(peer: NodeId): void {
-    if (this.directory.isConfigured && this.directory.isConfiguredPeer(peer)) return
     if (this.directory.isBrokerOnly(peer)) return
     const { nodeId, host, port } = this.options.self
     const self = { nodeId, directoryId: this.options.directoryId() }
     const { isController } = this.options
-    this.send(peer, 'controller', { type: 'introduction', self, host, port, isController })
+    const isConfigured = this.directory.isConfigured && this.directory.isConfiguredPeer(peer)
+    const clusterId = this.options.clusterId() ?? ''
+    this.send(peer, 'controller', {
+      type: 'introduction',
+      self,
+      host,
+      port,
+      isController,
+      isConfigured,
+      clusterId,
+    })
   }
 
   /** Messages get lost, and a controller that had no room may have some now. */

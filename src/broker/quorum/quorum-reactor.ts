@@ -194,6 +194,8 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
         return
       case 'introduction':
         this.network.onIntroduction(from, message)
+        if (this.member === undefined && message.clusterId !== '')
+          this.entrance?.onCluster(from, message.clusterId)
         return
       case 'voterAddresses':
         this.network.onVoterAddresses(message.voters)
@@ -227,6 +229,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       settings,
       addresses: new VoterAddresses(options.disk, this.logger),
       directoryId: () => this.directoryId,
+      clusterId: () => this.member?.clusterId ?? options.clusterId,
       isLost: () => this.member?.node.leader === undefined,
       onLost: (peer, dead) => this.onPeerLost(peer, dead),
       onLearners: (nodeIds) => {
@@ -284,7 +287,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
   }
 
   private onRaft(from: NodeId, { clusterId, message }: Extract<PeerMessage, { type: 'raft' }>): void {
-    if (this.member === undefined) this.entrance?.onRaft()
+    if (this.member === undefined) this.entrance?.onCluster(from, clusterId)
     else if (clusterId === this.member.clusterId) this.member.input({ type: 'message', from, message })
     else this.network.onForeign(from, clusterId, this.member.clusterId)
   }

@@ -39,6 +39,8 @@ export interface TestNodeOptions {
   autoJoin?: boolean
   /** Knows the addresses of these nodes in place of the configured voters. */
   bootstrap?: readonly number[]
+  /** `controller.quorum.voters`; by default the founders. */
+  configured?: readonly number[]
 }
 
 function addressOf(nodeId: number): { host: string; port: number } {
@@ -85,7 +87,7 @@ export class TestNode {
       nodeId: id,
       directoryId: this.directoryId,
       clusterId: this.clusterId,
-      voters: (this.options.bootstrap === undefined ? cluster.ids : []).map((nodeId) => ({
+      voters: this.configured().map((nodeId) => ({
         nodeId,
         ...addressOf(nodeId),
       })),
@@ -141,6 +143,11 @@ export class TestNode {
       },
       () => {},
     )
+  }
+
+  private configured(): readonly number[] {
+    const { configured, bootstrap } = this.options
+    return configured ?? (bootstrap === undefined ? this.cluster.ids : [])
   }
 
   get isRunning(): boolean {

@@ -14,6 +14,16 @@ function hasVoters(cluster: TestCluster, ids: readonly number[]): () => boolean 
 }
 
 describe('nodes outside the configured voters', () => {
+  it('a controller that its own configuration alone names as a voter follows', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const fourth = cluster.add(4, { configured: [1, 2, 3, 4] })
+    fourth.start()
+    cluster.until(() => fourth.leader === leader.id)
+    expect(fourth.reactor!.status()).toMatchObject({ role: 'observer', hasQuorum: true })
+  })
+
   it('a broker follows, knows the leader and has its commands forwarded', () => {
     const cluster = new TestCluster(THREE)
     cluster.startAll()
@@ -336,6 +346,40 @@ describe('changes of the voters', () => {
     cluster.until(hasVoters(cluster, THREE))
   })
 
+  it.each([
+    ['a voter that was added', {}],
+    ['a voter that was added and names itself', { configured: [1, 2, 3, 4] }],
+    ['a controller without a vote', {}],
+    ['a broker', { isController: false }],
+  ])('all founders of a cluster are wiped, and found no second one: %s is left of it', (who, options) => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const cluster = new TestCluster(THREE, seed)
+      cluster.startAll()
+      const leader = cluster.untilLed()
+      const left = cluster.add(4, options)
+      left.start()
+      cluster.until(() => left.leader === leader.id)
+      if (who.startsWith('a voter')) {
+        const promotion = leader.submit({ type: 'promoteVoter', nodeId: 4 })
+        expect(cluster.reply(promotion)).toMatchObject({ errorCode: 0 })
+      }
+      const { clusterId } = left.reactor!.status()
+      for (const id of THREE) {
+        cluster.node(id).kill()
+        cluster.node(id).wipe(`dir-${id}-new`)
+      }
+      for (const id of THREE) {
+        if (seed % 2 === 0) cluster.world.runFor(cluster.random.uint32() % 400)
+        cluster.node(id).start()
+      }
+      cluster.world.runFor(10_000)
+      for (const id of THREE) {
+        expect(cluster.node(id).reactor!.status()).toMatchObject({ clusterId, role: 'observer' })
+      }
+      expect(cluster.leader()).toBeUndefined()
+    }
+  })
+
   it('members of two clusters that meet over streams of before leave each other’s logs alone', () => {
     const cluster = new TestCluster(THREE)
     cluster.startAll()
@@ -362,6 +406,7 @@ describe('changes of the voters', () => {
     expect(fourth.reactor!.raft!.lastIndex).toBe(lastIndex)
     const second = cluster.nodes.find((node) => node.reactor!.status().role === 'leader')!.reactor!.status()
     expect(second.clusterId).not.toBe(clusterId)
+    expect(second.progress.map(({ voter }) => voter.nodeId)).not.toContain(4)
   })
 
   it('voters whose bootstrap servers have all gone find each other after a stop of all', () => {
