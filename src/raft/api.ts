@@ -127,6 +127,8 @@ export interface RaftTiming {
   electionTimeoutMaxMs: number
   /** After a refused dial of the leader: pre-vote starts after up to this, ranked and seeded. */
   deadLeaderDelayMaxMs: number
+  /** A voter that is to be added is given up after so long without a step forward: meanwhile no other change is possible. */
+  catchUpStallMs: number
 }
 
 export const DEFAULT_RAFT_TIMING: RaftTiming = {
@@ -134,6 +136,7 @@ export const DEFAULT_RAFT_TIMING: RaftTiming = {
   electionTimeoutMinMs: 1000,
   electionTimeoutMaxMs: 2000,
   deadLeaderDelayMaxMs: 50,
+  catchUpStallMs: 5000,
 }
 
 export interface RaftLimits {

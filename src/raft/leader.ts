@@ -4,7 +4,7 @@ import type { ProposalRefusal, RaftInput } from './api.js'
 import type { CampaignState, RaftCore } from './core.js'
 import type { LeaderState } from './leader-state.js'
 import { entryBytes } from './log-view.js'
-import { continueCatchUp, onMembershipCommit } from './membership-change.js'
+import { catchUpDeadlineMs, continueCatchUp, onMembershipCommit } from './membership-change.js'
 import { Progress } from './progress.js'
 import { isVoter, majorityValue, sameVoter } from './quorum.js'
 import { releaseWaitingReads } from './reads.js'
@@ -251,7 +251,7 @@ export function leaderDeadlineMs(core: RaftCore, leader: LeaderState): number {
   const oldestMs = core.outbox.oldestPendingMs
   if (oldestMs !== undefined) deadlines.push(oldestMs + core.timing.electionTimeoutMaxMs)
   if (leader.transfer !== undefined) deadlines.push(leader.transfer.deadlineMs)
-  if (leader.membership?.stage === 'catchingUp') deadlines.push(leader.membership.deadlineMs)
+  if (leader.membership?.stage === 'catchingUp') deadlines.push(catchUpDeadlineMs(core, leader.membership))
   return Math.min(...deadlines)
 }
 

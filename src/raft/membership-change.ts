@@ -5,6 +5,7 @@ import { noteConfiguration, type RaftCore } from './core.js'
 import { appendEntry, handOver, hasRecentQuorum, maybeCommit, refreshProgress } from './leader.js'
 import type { LeaderState } from './leader-state.js'
 import type { MembershipChange, MembershipFailure } from './membership.js'
+import type { Progress } from './progress.js'
 import { isVoter, sameVoter } from './quorum.js'
 import { confirmReads } from './reads.js'
 import { replicate, replicateToAll } from './replication.js'
@@ -26,6 +27,10 @@ export interface CatchUp {
   directoryId: string | undefined
   startedMs: number
   deadlineMs: number
+  /** What it had taken when it last took something, and when that was. */
+  matchIndex: LogIndex
+  snapshotOffset: number
+  movedMs: number
   round: number
   roundTarget: LogIndex
   roundStartedMs: number
@@ -98,6 +103,9 @@ function startAdding(
     directoryId,
     startedMs: core.nowMs,
     deadlineMs: core.nowMs + catchUpTimeoutMs,
+    matchIndex: 0,
+    snapshotOffset: 0,
+    movedMs: core.nowMs,
     round: 1,
     roundTarget: core.log.lastIndex,
     roundStartedMs: core.nowMs,
@@ -175,13 +183,21 @@ export function continueCatchUp(core: RaftCore, leader: LeaderState): void {
   if (isHeard && joining.voter.directoryId !== directoryId) {
     return end('wrongDirectory', `node ${nodeId} answers from directory ${joining.voter.directoryId}`)
   }
-  if (core.nowMs >= membership.deadlineMs) {
-    const lag = core.log.lastIndex - joining.matchIndex
-    if (isHeard) return end('notCaughtUp', `node ${nodeId} still lags by ${lag} entries: try again`)
-    return end('unreachable', `node ${nodeId} did not answer: is it running, with this quorum's addresses?`)
-  }
+  noteMoves(membership, joining, core.nowMs)
   const { electionTimeoutMinMs } = core.timing
   const isAlive = joining.lastContactMs >= 0 && core.nowMs - joining.lastContactMs < electionTimeoutMinMs
+  if (core.nowMs >= catchUpDeadlineMs(core, membership)) {
+    if (!isHeard)
+      return end('unreachable', `node ${nodeId} did not answer: is it running, with this quorum's addresses?`)
+    if (!isAlive) return end('unreachable', `node ${nodeId} answers no more: is it running?`)
+    const lag = core.log.lastIndex - joining.matchIndex
+    const stalledMs = core.nowMs - membership.movedMs
+    const hint =
+      stalledMs < core.timing.catchUpStallMs
+        ? 'try again'
+        : `it took nothing for ${stalledMs} ms: look at its disk and its log`
+    return end('notCaughtUp', `node ${nodeId} still lags by ${lag} entries: ${hint}`)
+  }
   const isWhole = joining.voter.directoryId !== '' && joining.voter.directoryId === directoryId
   if (!isAlive || !isWhole || joining.matchIndex < membership.roundTarget) return
   const isShort = core.nowMs - membership.roundStartedMs < electionTimeoutMinMs
@@ -206,6 +222,19 @@ export function continueCatchUp(core: RaftCore, leader: LeaderState): void {
     return end('noQuorum', 'too few of the voters answer at present to take another one in: try again')
   }
   appendConfiguration(core, leader, requestId, membership.change, voters)
+}
+
+/** Replication goes on over whatever the node lacks, be it entries or a snapshot. */
+function noteMoves(catchUp: CatchUp, { matchIndex, snapshotOffset }: Progress, nowMs: number): void {
+  if (matchIndex === catchUp.matchIndex && snapshotOffset === catchUp.snapshotOffset) return
+  catchUp.matchIndex = matchIndex
+  catchUp.snapshotOffset = snapshotOffset
+  catchUp.movedMs = nowMs
+}
+
+/** What is asked for ends with the patience of whoever asked; what makes no progress, sooner. */
+export function catchUpDeadlineMs(core: RaftCore, { deadlineMs, movedMs }: CatchUp): number {
+  return Math.min(deadlineMs, movedMs + core.timing.catchUpStallMs)
 }
 
 export function onCancelMembership(core: RaftCore, requestId: number): void {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { DEFAULT_RAFT_TIMING } from '../../../src/raft/api.js'
 import type { RaftMessage } from '../../../src/raft/types.js'
 import { ErrorCode } from '../../../src/wire/errors.js'
 import { TestCluster, type TestNode } from './cluster.js'
@@ -194,8 +195,27 @@ describe('changes of the voters', () => {
     }
   })
 
-  it('waits for a new voter as long as the caller does, wherever it asks', () => {
+  it('gives a voter up that does not answer, however long the caller would wait: the next change is taken', () => {
     const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const follower = cluster.nodes.find((node) => node !== leader)!
+    const absent = follower.submit({ type: 'addVoter', nodeId: 9, directoryId: 'dir-9' }, 120_000)
+    const fourth = cluster.add(4)
+    fourth.start()
+    cluster.until(() => fourth.leader === leader.id)
+    expect(cluster.reply(absent)).toMatchObject({
+      errorCode: ErrorCode.REQUEST_TIMED_OUT,
+      errorMessage: "node 9 did not answer: is it running, with this quorum's addresses?",
+    })
+    expect(cluster.world.nowMs).toBeLessThan(10_000)
+    const added = follower.submit({ type: 'addVoter', nodeId: 4, directoryId: 'dir-4' })
+    expect(cluster.reply(added)).toMatchObject({ errorCode: 0 })
+  })
+
+  it('waits for a new voter as long as the caller does, wherever it asks', () => {
+    const raftTiming = { ...DEFAULT_RAFT_TIMING, catchUpStallMs: 60_000 }
+    const cluster = new TestCluster(THREE, 1, { raftTiming })
     cluster.startAll()
     const leader = cluster.untilLed()
     const follower = cluster.nodes.find((node) => node !== leader)!
