@@ -24,8 +24,12 @@ export interface InspectSource {
   postMortems(limit: number): readonly PostMortem[]
   /** Asks Raft to hand leadership over; undefined: to whom it likes. Returns a sentence where it can't, else undefined. */
   transferLeadership(to: NodeId | undefined): string | undefined
-  /** Takes a change of the voters to the leader. `done` is called once, within `timeoutMs`. */
-  changeVoters(command: MembershipCommand, timeoutMs: number, done: (reply: ChangeVotersReply) => void): void
+  /** Takes a change of the voters to the leader. `done` is called once, within `timeoutMs`. Returns what calls it off. */
+  changeVoters(
+    command: MembershipCommand,
+    timeoutMs: number,
+    done: (reply: ChangeVotersReply) => void,
+  ): () => void
 }
 
 export interface InspectStatus {
@@ -116,7 +120,10 @@ class Inspect implements InspectService {
       (call, done) => {
         const { timeoutMs, ...rest } = call.request
         const withinMs = Math.min(timeoutMs || DEFAULT_CHANGE_MS, MAX_CHANGE_MS)
-        this.source.changeVoters({ ...rest, type } as unknown as C, withinMs, (reply) => done(null, reply))
+        const command = { ...rest, type } as unknown as C
+        const callOff = this.source.changeVoters(command, withinMs, (reply) => done(null, reply))
+        // Whoever asked hung up: nobody else's change waits for this one any longer.
+        call.on('cancelled', callOff)
       }
     server.addService(serviceDefinition('kogge.inspect.v1.Inspect'), {
       addVoter: changeVoters<AddVoter>('addVoter'),

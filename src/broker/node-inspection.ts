@@ -33,14 +33,14 @@ export function committedLog(quorum: QuorumControl, from: LogIndex, limit: numbe
     })
 }
 
-/** A change of the voters, wherever the leader is (KIP-853). */
+/** A change of the voters, wherever the leader is (KIP-853). Returns what calls it off. */
 export function changeVoters(
   quorum: QuorumControl,
   command: MembershipCommand,
   timeoutMs: number,
   done: (reply: { errorCode: number; errorMessage: string }) => void,
-): void {
-  quorum.submit(command, INSPECTION, timeoutMs, (reply) => {
+): () => void {
+  return quorum.submit(command, INSPECTION, timeoutMs, (reply) => {
     if (reply.type === command.type || reply.type === 'failed') {
       const { errorCode, errorMessage } = reply as { errorCode: number; errorMessage: string }
       return done({ errorCode, errorMessage })

@@ -18,6 +18,8 @@ export type PeerMessage =
       context: CommandContext
       timeoutMs: number
     }
+  /** Whoever asked for it is gone: what has not been done yet is called off. */
+  | { type: 'commandAbandoned'; requestId: number }
   | { type: 'commandReply'; requestId: number; reply: ControllerReply }
   | Introduction
   /** The answer to it, and again when they change: where the sender reaches the voters. */

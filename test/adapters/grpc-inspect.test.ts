@@ -111,17 +111,22 @@ class Source implements InspectSource {
   listPartitions = () => [partition]
   postMortems = (limit: number) => ELECTIONS.slice(-limit)
   readonly changes: [MembershipCommand, number][] = []
+  onChange: (() => void) | undefined
+  calledOff: ((command: MembershipCommand) => void) | undefined
   changeVoters = (
     command: MembershipCommand,
     timeoutMs: number,
     done: (reply: ChangeVotersReply) => void,
-  ): void => {
+  ): (() => void) => {
     this.changes.push([command, timeoutMs])
+    this.onChange?.()
+    if (command.nodeId === 8) return () => this.calledOff?.(command)
     done(
       command.nodeId === 9
         ? { errorCode: 126, errorMessage: 'node 9 is one' }
         : { errorCode: 0, errorMessage: '' },
     )
+    return () => {}
   }
   transferLeadership = (to: NodeId | undefined) => (to === 2 ? undefined : `node ${to} is not a voter`)
 
@@ -230,6 +235,21 @@ describe('inspection', () => {
       code: grpc.status.FAILED_PRECONDITION,
       details: 'node 5 is not a voter',
     })
+  })
+
+  it('calls a change of the voters off whose client hangs up', async () => {
+    const calledOff = new Promise<MembershipCommand>((resolve) => {
+      source.calledOff = resolve
+    })
+    const taken = new Promise<void>((resolve) => {
+      source.onChange = resolve
+    })
+    const { path, requestSerialize, responseDeserialize } = inspect.promoteVoter!
+    const request = { nodeId: 8, timeoutMs: 60_000 }
+    const call = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, () => {})
+    await taken
+    call.cancel()
+    expect(await calledOff).toMatchObject({ type: 'promoteVoter', nodeId: 8 })
   })
 
   it('takes changes of the voters, within bounds of time', async () => {

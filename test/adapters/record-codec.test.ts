@@ -336,6 +336,7 @@ const peerMessages: Examples<PeerMessage> = {
   },
   command: { type: 'command', requestId: 12, command: commands.createTopics, context, timeoutMs: 300 },
   commandReply: { type: 'commandReply', requestId: 12, reply: replies.createTopics },
+  commandAbandoned: { type: 'commandAbandoned', requestId: 9 },
   introduction: {
     type: 'introduction',
     self: voter,

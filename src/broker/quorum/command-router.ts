@@ -25,9 +25,12 @@ export interface RouterEnvironment {
     context: CommandContext,
     timeoutMs: number,
     done: (reply: ControllerReply) => void,
-  ): void
+  ): Abandon
   send(to: NodeId, message: PeerMessage): void
 }
+
+/** Whoever asked is gone. */
+export type Abandon = () => void
 
 interface Item {
   command: ControllerCommand
@@ -43,6 +46,8 @@ interface Item {
   sentTo: NodeId | undefined
   /** The leader's term then: another one of the same node is another controller, perhaps another process. */
   sentInTerm: Term
+  /** This node has decided it. */
+  abandon: Abandon | undefined
 }
 
 /** A command of another node waits here no longer than its sender, and no longer than any client may ask for. */
@@ -55,6 +60,8 @@ const MAX_REMOTE_HOLD_MS = 120_000
 export class CommandRouter {
   private held: Item[] = []
   private readonly sent = new Map<number, Item>()
+  /** Of other nodes, by their number and the request's. */
+  private readonly remote = new Map<string, Item>()
   private readonly queue: CommandQueue
   private nextRequestId: number
   private closed = false
@@ -64,23 +71,33 @@ export class CommandRouter {
     this.queue = new CommandQueue(environment.limits)
   }
 
-  /** `done` is an input of its own, never called from within. */
+  /** `done` is an input of its own, never called from within. See QuorumHandle for what it returns. */
   submit(
     command: ControllerCommand,
     context: CommandContext,
     timeoutMs: number,
     done: (reply: ControllerReply) => void,
-  ): void {
+  ): Abandon {
     const { clock } = this.environment
-    this.add(command, context, undefined, timeoutMs, (reply) => clock.endOfTurn(() => done(reply)))
+    const item = this.add(command, context, undefined, timeoutMs, (reply) =>
+      clock.endOfTurn(() => done(reply)),
+    )
+    return () => this.abandon(item)
   }
 
   /** Another node takes this one for the active controller. */
   onCommand(from: NodeId, message: Extract<PeerMessage, { type: 'command' }>): void {
     const { requestId, command, context, timeoutMs } = message
-    this.add(command, context, from, Math.min(timeoutMs, MAX_REMOTE_HOLD_MS), (reply) => {
+    const key = `${from} ${requestId}`
+    const item = this.add(command, context, from, Math.min(timeoutMs, MAX_REMOTE_HOLD_MS), (reply) => {
+      this.remote.delete(key)
       this.environment.send(from, { type: 'commandReply', requestId, reply })
     })
+    if (item?.settled === false) this.remote.set(key, item)
+  }
+
+  onCommandAbandoned(from: NodeId, requestId: number): void {
+    this.abandon(this.remote.get(`${from} ${requestId}`))
   }
 
   onCommandReply(from: NodeId, message: Extract<PeerMessage, { type: 'commandReply' }>): void {
@@ -129,15 +146,15 @@ export class CommandRouter {
     origin: NodeId | undefined,
     timeoutMs: number,
     done: (reply: ControllerReply) => void,
-  ): void {
+  ): Item | undefined {
     if (this.closed) {
       done(failed('notController', 'this node is stopping'))
-      return
+      return undefined
     }
     const bytes = commandBytes(command)
     if (!this.queue.add(bytes, isBrokersOwn(context))) {
       done(failed('busy', `${this.queue} wait for the controller at node ${this.environment.nodeId} already`))
-      return
+      return undefined
     }
     const { clock } = this.environment
     const deadlineMs = clock.monotonicMs() + timeoutMs
@@ -153,8 +170,20 @@ export class CommandRouter {
       settled: false,
       sentTo: undefined,
       sentInTerm: 0,
+      abandon: undefined,
     }
     this.route(item)
+    return item
+  }
+
+  private abandon(item: Item | undefined): void {
+    if (item === undefined || item.settled) return
+    if (item.sentTo === undefined) {
+      this.held = this.held.filter((other) => other !== item)
+      this.settle(item, failed('timedOut', 'whoever asked is gone'))
+      return
+    }
+    item.abandon?.()
   }
 
   private route(item: Item): void {
@@ -163,7 +192,8 @@ export class CommandRouter {
     if (leader === environment.nodeId) {
       if (environment.canDecide(item.command)) {
         item.sentTo = leader
-        environment.decide(item.command, item.context, this.timeLeftMs(item), (reply) =>
+        const left = this.timeLeftMs(item)
+        item.abandon = environment.decide(item.command, item.context, left, (reply) =>
           this.settle(item, reply),
         )
       } else this.held.push(item)
@@ -181,6 +211,7 @@ export class CommandRouter {
     item.sentTo = leader
     item.sentInTerm = environment.term()
     this.sent.set(requestId, item)
+    item.abandon = () => environment.send(leader, { type: 'commandAbandoned', requestId })
     const { command, context } = item
     environment.send(leader, {
       type: 'command',

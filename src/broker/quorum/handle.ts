@@ -10,13 +10,16 @@ export interface QuorumHandle {
    * Sends a command to the active controller, wherever it is; waits for a leader where there is none. `done` is
    * called once, with 'failed' / REQUEST_TIMED_OUT after `timeoutMs`. A command is never sent twice by itself: after
    * a lost connection the outcome is unknown and the reply is 'failed' / NOT_CONTROLLER.
+   *
+   * Returns what calls it off where whoever asked is gone: a command that still waits, or a voter that still catches
+   * up. What is done already stays done; `done` is called in any case.
    */
   submit(
     command: ControllerCommand,
     context: CommandContext,
     timeoutMs: number,
     done: (reply: ControllerReply) => void,
-  ): void
+  ): () => void
   status(): QuorumStatus
 }
 

@@ -45,8 +45,11 @@ export class Membership {
 
   constructor(private readonly input: (input: RaftInput) => void) {}
 
-  /** `timeoutMs`: what the caller still waits. A voter that has not caught up shortly before is not added, and the caller hears why. */
-  change(command: MembershipCommand, timeoutMs: number, done: (reply: ControllerReply) => void): void {
+  /**
+   * `timeoutMs`: what the caller still waits. A voter that has not caught up shortly before is not added, and the caller
+   * hears why. Returns what calls it off where the caller is gone; a configuration that is appended stays.
+   */
+  change(command: MembershipCommand, timeoutMs: number, done: (reply: ControllerReply) => void): () => void {
     const requestId = this.nextRequestId++
     this.waiting.set(requestId, { command: command.type, done })
     this.input({
@@ -55,6 +58,7 @@ export class Membership {
       change: changeOf(command),
       catchUpTimeoutMs: timeoutMs - Math.min(MAX_ANSWER_MS, timeoutMs * ANSWER_SHARE),
     })
+    return () => this.input({ type: 'cancelMembership', requestId })
   }
 
   onResult(result: MembershipResult): void {

@@ -9,7 +9,7 @@ import { ErrorCode } from '../../wire/errors.js'
 import type { PeerMessage } from '../peer-message.js'
 import { AutoJoin, type JoinSituation, NOT_AN_OBSERVER } from './auto-join.js'
 import { ClusterMember } from './cluster-member.js'
-import { CommandRouter } from './command-router.js'
+import { type Abandon, CommandRouter } from './command-router.js'
 import { describeQuorum } from './describe-quorum.js'
 import { type Entered, Entrance } from './entrance.js'
 import { EventRing } from './events.js'
@@ -26,6 +26,9 @@ import {
 import { PeerNetwork } from './peer-network.js'
 import { StateMachine } from './state-machine.js'
 import { VoterAddresses } from './voter-addresses.js'
+
+/** What is decided is decided in the same turn. */
+const nothingToCallOff = (): void => {}
 
 /** 2³² draws of so many ids lie within the safe integers. */
 const MAX_REQUESTS_OF_A_PROCESS = 2 ** 20
@@ -102,8 +105,8 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     context: CommandContext,
     timeoutMs: number,
     done: (reply: ControllerReply) => void,
-  ): void {
-    this.router.submit(command, context, timeoutMs, done)
+  ): () => void {
+    return this.router.submit(command, context, timeoutMs, done)
   }
 
   status(): QuorumStatus {
@@ -189,6 +192,9 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       case 'command':
         this.router.onCommand(from, message)
         return
+      case 'commandAbandoned':
+        this.router.onCommandAbandoned(from, message.requestId)
+        return
       case 'commandReply':
         this.router.onCommandReply(from, message)
         return
@@ -262,28 +268,27 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     context: CommandContext,
     timeoutMs: number,
     done: (reply: ControllerReply) => void,
-  ): void {
-    if (command.type === 'describeQuorum') {
-      done(describeQuorum(this.status(), this.options.clock))
-    } else if (isMembershipCommand(command)) {
-      this.changeVoters(command, timeoutMs, done)
-    } else this.member!.controller.decide(command, context, done)
+  ): Abandon {
+    if (isMembershipCommand(command)) return this.changeVoters(command, timeoutMs, done)
+    if (command.type === 'describeQuorum') done(describeQuorum(this.status(), this.options.clock))
+    else this.member!.controller.decide(command, context, done)
+    return nothingToCallOff
   }
 
   private changeVoters(
     command: MembershipCommand,
     timeoutMs: number,
     done: (reply: ControllerReply) => void,
-  ): void {
+  ): Abandon {
     const { nodeId } = command
     if (command.type !== 'removeVoter' && this.network.isBrokerOnly(nodeId)) {
       const errorMessage = `node ${nodeId} is no controller: only a node with that role can vote`
       done({ type: command.type, errorCode: ErrorCode.INVALID_REQUEST, errorMessage })
-      return
+      return nothingToCallOff
     }
     if (command.type === 'addVoter' && command.host !== undefined && command.port !== undefined)
       this.network.suggest(nodeId, { host: command.host, port: command.port })
-    this.membership.change(command, timeoutMs, done)
+    return this.membership.change(command, timeoutMs, done)
   }
 
   private onRaft(from: NodeId, { clusterId, message }: Extract<PeerMessage, { type: 'raft' }>): void {

@@ -40,9 +40,11 @@ export function addRaftVoterHandler(
       }
       const { host, port } = listener
       const command: AddVoter = { type: 'addVoter', nodeId, directoryId, host, port }
-      forward(services, command, context, request.timeoutMs, (reply) =>
+      const callOff = forward(services, command, context, request.timeoutMs, (reply) =>
         answer(reply.errorCode, reply.errorMessage),
       )
+      // Nobody waits any more, and meanwhile no other change would be taken.
+      context.onClose(callOff)
     },
   }
 }

@@ -36,15 +36,15 @@ export function commandContext(context: RequestContext): CommandContext {
 type Failed = Extract<ControllerReply, { type: 'failed' }>
 export type ReplyTo<C extends ControllerCommand> = Extract<ControllerReply, { type: C['type'] }>
 
-/** Forwards a client's command; the reply is the command's own or 'failed'. timeoutMs: as the client says, within limits. */
+/** Forwards a client's command; the reply is the command's own or 'failed'. timeoutMs: as the client says, within limits. Returns what calls it off. */
 export function forward<C extends ControllerCommand>(
   services: BrokerServices,
   command: C,
   context: RequestContext,
   timeoutMs: number,
   done: (reply: ReplyTo<C> | Failed) => void,
-): void {
-  services.quorum.submit(command, commandContext(context), clampTimeoutMs(timeoutMs), (reply) => {
+): () => void {
+  return services.quorum.submit(command, commandContext(context), clampTimeoutMs(timeoutMs), (reply) => {
     if (reply.type === command.type || reply.type === 'failed') return done(reply as ReplyTo<C> | Failed)
     const errorMessage = `the controller answered ${reply.type} to ${command.type}`
     done({ type: 'failed', errorCode: ErrorCode.UNKNOWN_SERVER_ERROR, errorMessage })

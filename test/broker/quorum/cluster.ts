@@ -211,7 +211,7 @@ export class TestNode {
 
   submit(command: Parameters<QuorumReactor['submit']>[0], timeoutMs = 5000): TestReply {
     const result: TestReply = { reply: undefined }
-    this.reactor!.submit(command, CONTEXT, timeoutMs, (reply) => {
+    result.callOff = this.reactor!.submit(command, CONTEXT, timeoutMs, (reply) => {
       result.reply = reply
     })
     return result
@@ -220,6 +220,7 @@ export class TestNode {
 
 export interface TestReply {
   reply: ControllerReply | undefined
+  callOff?: () => void
 }
 
 export class TestCluster {

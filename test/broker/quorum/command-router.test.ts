@@ -12,6 +12,7 @@ function routerOf() {
   const world = new SimWorldClock()
   const { clock } = world.process('n1')
   const sent: { to: number; message: Extract<PeerMessage, { type: 'command' }> }[] = []
+  const abandoned: { to: number; message: PeerMessage }[] = []
   const state = { leader: undefined as number | undefined, term: 1, isConnected: true }
   const environment: RouterEnvironment = {
     clock,
@@ -22,16 +23,34 @@ function routerOf() {
     term: () => state.term,
     isConnected: () => state.isConnected,
     canDecide: () => false,
-    decide: () => undefined,
+    decide: () => () => {},
     send: (to, message) => {
       if (message.type === 'command') sent.push({ to, message })
+      else abandoned.push({ to, message })
     },
   }
   const router = new CommandRouter(environment)
   const replies: ControllerReply[] = []
   const submit = () => router.submit(COMMAND, CONTEXT, 30_000, (reply) => replies.push(reply))
-  return { world, router, state, sent, replies, submit }
+  return { world, router, state, sent, replies, submit, abandoned }
 }
+
+describe('a command whose sender is gone', () => {
+  it('is dropped where it waits, and called off where it was sent', () => {
+    const { world, router, state, replies, submit, abandoned } = routerOf()
+    submit()()
+    world.runFor(10)
+    expect(replies).toMatchObject([{ type: 'failed', errorMessage: 'whoever asked is gone' }])
+    state.leader = 2
+    const callOff = submit()
+    callOff()
+    expect(abandoned).toEqual([{ to: 2, message: { type: 'commandAbandoned', requestId: 100 } }])
+    expect(replies).toHaveLength(1)
+    router.close()
+    callOff()
+    expect(abandoned).toHaveLength(1)
+  })
+})
 
 describe('a command that was sent', () => {
   it('is given up when its leader leads another term: that may be another process, which knows nothing of it', () => {

@@ -213,6 +213,28 @@ describe('changes of the voters', () => {
     expect(cluster.reply(added)).toMatchObject({ errorCode: 0 })
   })
 
+  it.each(['the leader', 'a follower'])('a change ends with whoever asked %s for it and hung up', (whom) => {
+    const raftTiming = { ...DEFAULT_RAFT_TIMING, catchUpStallMs: 60_000 }
+    const cluster = new TestCluster(THREE, 1, { raftTiming })
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const asked = whom === 'the leader' ? leader : cluster.nodes.find((node) => node !== leader)!
+    const fourth = cluster.add(4)
+    fourth.start()
+    cluster.until(() => fourth.leader === leader.id)
+    const absent = asked.submit({ type: 'addVoter', nodeId: 9, directoryId: 'dir-9' }, 120_000)
+    cluster.world.runFor(1000)
+    const busy = cluster.reply(leader.submit({ type: 'promoteVoter', nodeId: 4 }))
+    expect(busy).toMatchObject({ errorMessage: expect.stringContaining('another change') })
+    absent.callOff!()
+    cluster.world.runFor(100)
+    expect(absent.reply).toMatchObject({ errorCode: ErrorCode.REQUEST_TIMED_OUT })
+    expect(cluster.reply(leader.submit({ type: 'promoteVoter', nodeId: 4 }))).toMatchObject({ errorCode: 0 })
+    // Too late: what is appended stays.
+    absent.callOff!()
+    cluster.until(hasVoters(cluster, [1, 2, 3, 4]))
+  })
+
   it('waits for a new voter as long as the caller does, wherever it asks', () => {
     const raftTiming = { ...DEFAULT_RAFT_TIMING, catchUpStallMs: 60_000 }
     const cluster = new TestCluster(THREE, 1, { raftTiming })
@@ -492,7 +514,7 @@ describe('joining by itself', () => {
     const submit = reactor!.submit.bind(reactor)
     reactor!.submit = (...command) => {
       asked++
-      submit(...command)
+      return submit(...command)
     }
     cluster.until(() => asked > 0)
     reactor!.close()

@@ -56,6 +56,8 @@ export class Node {
   readonly clock = new ManualClock()
   readonly cache = new BrokerMetadataCache(this.clock)
   readonly commands: ControllerCommand[] = []
+  /** Because whoever asked was gone. */
+  readonly calledOff: ControllerCommand[] = []
   /** In place of the controller's answer. */
   outage: ControllerReply | undefined
   status: Partial<QuorumStatus> = {}
@@ -65,6 +67,7 @@ export class Node {
     const quorum: QuorumHandle = {
       submit: (command, _context, _timeoutMs, done) => {
         this.commands.push(command)
+        const callOff = (): void => void this.calledOff.push(command)
         this.clock.after(5, () => {
           if (this.outage !== undefined) return done(this.outage)
           if (command.type === 'describeQuorum') return done(describeQuorum(quorum.status(), this.clock))
@@ -74,6 +77,7 @@ export class Node {
           this.clock.after(5, () => this.cache.applyCommitted(records, cluster.index))
           done(reply)
         })
+        return callOff
       },
       status: () => ({ addresses: [1, 2, 3].map(addressOf), ...this.status }) as QuorumStatus,
     }

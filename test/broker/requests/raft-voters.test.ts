@@ -48,6 +48,23 @@ describe('AddRaftVoter', () => {
     ])
   })
 
+  it('calls the change off where its client hangs up', () => {
+    node.outage = { type: 'addVoter', errorCode: 0, errorMessage: '' }
+    let hangUp = (): void => {}
+    const request = {
+      clusterId: null,
+      timeoutMs: 60_000,
+      voterId: 4,
+      voterDirectoryId: DIRECTORY,
+      listeners: LISTENERS,
+      ackWhenCommitted: true,
+    }
+    node.ask(addRaftVoterHandler(node.services), request, { onClose: (input) => void (hangUp = input) })
+    expect(node.calledOff).toEqual([])
+    hangUp()
+    expect(node.calledOff).toEqual(node.commands)
+  })
+
   it('tells what the leader says', () => {
     node.outage = { type: 'addVoter', errorCode: ErrorCode.DUPLICATE_VOTER, errorMessage: 'node 4 is one' }
     expect(ask({})).toEqual({ errorCode: ErrorCode.DUPLICATE_VOTER, errorMessage: 'node 4 is one' })
