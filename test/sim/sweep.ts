@@ -1,10 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import type { SimOptions } from './options.js'
 import { failureOf, list } from './report.js'
-import { LEFT_TO_CHANCE, type RunResult } from './world.js'
+import { RARE, type RunResult } from './world.js'
 
 /** A smaller sweep need not have seen every kind of fault and event. */
 const LIVES_THAT_SHOW_ALL = 25
+const LIVES_THAT_SHOW_THE_RARE = 150
 const PROGRESS_INTERVAL_MS = 5_000
 
 /** Many lives. The summary depends on the seeds alone, however many children share them. */
@@ -115,13 +116,18 @@ export class Sweep {
     return failed.length === 0 && this.lives > 0 && (never.length === 0 || this.lives < LIVES_THAT_SHOW_ALL)
   }
 
-  /** Only a sweep over all profiles is to show everything. */
+  /** A sweep over all profiles is to show everything, one of a single profile the faults that it names. */
   private neverSeen(): string[] {
-    if (this.options.profile !== null) return []
-    return Object.entries({ ...this.counts, ...this.checks })
-      .filter(([name, count]) => count === 0 && !LEFT_TO_CHANCE.has(name))
+    const { profile } = this.options
+    const counts = profile === null ? { ...this.counts, ...this.checks } : pick(this.counts, profile.faults)
+    return Object.entries(counts)
+      .filter(([name, count]) => count === 0 && (this.lives >= LIVES_THAT_SHOW_THE_RARE || !RARE.has(name)))
       .map(([name]) => name)
   }
+}
+
+function pick(counts: Readonly<Record<string, number>>, names: object): Record<string, number> {
+  return Object.fromEntries(Object.keys(names).map((name) => [name, counts[name] ?? 0]))
 }
 
 function addTo(totals: Record<string, number>, counts: Readonly<Record<string, number>>): void {

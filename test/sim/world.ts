@@ -61,9 +61,11 @@ export interface RunResult {
   readonly profile: Profile
 }
 
-/** Counted, but too rare to be asked for. */
-export const LEFT_TO_CHANCE: ReadonlySet<string> = new Set(['tornTails'])
+/** Too rare to be asked of a short sweep. */
+export const RARE: ReadonlySet<string> = new Set(['tornTails'])
 
+/** One per cent: more than a clock that somebody sets right now and then ever has. */
+const NOTABLE_DRIFT_PPM = 10_000
 /** Between two whole comparisons of what spans nodes. */
 const CHECK_INTERVAL_MS = 1_000
 /** Of each node, for the report of a failure. */
@@ -113,8 +115,10 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     isrExpands: 0,
     truncations: 0,
     tornTails: 0,
+    clockDrifts: 0,
     snapshotInstalls: 0,
     quarantines: 0,
+    raftQuarantines: 0,
     voterChanges: 0,
   }
   private readonly hash = new TraceHash()
@@ -411,7 +415,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   // What the nodes tell.
 
   log(node: number, line: string): void {
-    if (line.includes('quarantine')) this.counts.quarantines!++
+    if (line.startsWith('error the Raft log is quarantined')) this.counts.raftQuarantines!++
+    else if (line.includes('to be fetched anew')) this.counts.quarantines!++
     this.line(`node-${node} ${line}`, `node ${node}`)
   }
 
@@ -524,8 +529,12 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.note(line)
   }
 
+  /** Of a process that starts now, in parts of a million. */
   drift(): number {
-    return randomBetween(this.random, -200, 200)
+    const { driftPpm } = this.profile
+    const drift = randomBetween(this.random, -driftPpm, driftPpm)
+    if (Math.abs(drift) >= NOTABLE_DRIFT_PPM) this.counts.clockDrifts!++
+    return drift
   }
 
   private line(line: string, who = 'the world'): void {
