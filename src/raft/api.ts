@@ -74,9 +74,11 @@ export type RoleCause =
   | 'electionLost'
   | 'leaderFound'
   | 'higherTerm'
-  | 'noQuorum'
-  | 'diskStalled'
+  | Resignation
   | 'configuration'
+
+/** Why a leader gave its term up by itself: `stalled` is its own process, that stood still for an election time-out. */
+export type Resignation = 'noQuorum' | 'diskStalled' | 'stalled'
 
 export interface RoleChangedEffect {
   type: 'roleChanged'
@@ -86,6 +88,8 @@ export interface RoleChangedEffect {
   cause: RoleCause
   /** From the start of the pre-vote to the victory; only where `electionWon`. */
   electionMs?: number
+  /** Where this node's own leadership ended: since when it had been unable to commit, or had taken no proposals. */
+  sinceMs?: number
 }
 
 export type RaftEffect =

@@ -26,7 +26,7 @@ export function onElectionTimeout(core: RaftCore): void {
     sendPreVotes(core, role)
     return
   }
-  const cause = core.isLeaderDead ? 'leaderDead' : 'electionTimeout'
+  const cause = core.isLeaderDead ? core.deadCause : 'electionTimeout'
   const dead = core.isLeaderDead ? core.leader : undefined
   core.leader = undefined
   const { nowMs: startedMs } = core
@@ -74,6 +74,7 @@ function askForVotes(core: RaftCore, type: 'preVote' | 'vote', transfer: boolean
       lastIndex,
       lastTerm,
       transfer,
+      ...(type === 'preVote' && core.resigned !== undefined ? { resigned: core.resigned } : {}),
     })
   }
 }
@@ -107,7 +108,7 @@ function countVotes(core: RaftCore, role: CampaignState): void {
   if (result === 'won') becomeLeader(core, role)
   else if (result === 'lost') {
     becomeFollower(core, core.term, undefined, 'electionLost')
-    if (role.cause === 'leaderDead' && core.nowMs < core.deadUntilMs) {
+    if (role.dead !== undefined && core.nowMs < core.deadUntilMs) {
       core.electionDeadlineMs = core.nowMs + core.between(RAPID_RETRY_MIN_MS, RAPID_RETRY_MAX_MS)
     }
   }

@@ -1,7 +1,7 @@
 import { assert } from '../lib/assert.js'
 import type { LogIndex, NodeId, Term } from '../lib/ids.js'
 import { randomBetween } from '../lib/prng.js'
-import type { RaftLimits, RaftOptions, RaftRole, RaftTiming, RoleCause } from './api.js'
+import type { RaftLimits, RaftOptions, RaftRole, RaftTiming, Resignation, RoleCause } from './api.js'
 import { FOUNDING_TERM } from './founding.js'
 import type { LeaderState } from './leader-state.js'
 import { LogView } from './log-view.js'
@@ -51,9 +51,13 @@ export class RaftCore {
   nowMs: number
   electionDeadlineMs = 0
   lastLeaderContactMs = Number.NEGATIVE_INFINITY
-  /** The leader of this term, after a refused dial: its late messages restore nothing until `deadUntilMs`. */
+  /** The leader of this term, after a refused dial, or when it asks for votes itself: its late messages restore nothing until `deadUntilMs`. */
   deadLeader: NodeId | undefined
   deadUntilMs = 0
+  /** What ended the leadership of `deadLeader`: it may have resigned. */
+  deadCause: 'leaderDead' | Resignation = 'leaderDead'
+  /** This node led this term and gave it up. */
+  resigned: Resignation | undefined
   /** About to stop: it votes and follows, and never campaigns. */
   isLeaving = false
   /** A leader's snapshot on its way in. */
@@ -160,6 +164,7 @@ export class RaftCore {
     this.term = term
     this.leader = undefined
     this.deadLeader = undefined
+    this.resigned = undefined
     this.setVote(vote)
   }
 
@@ -195,19 +200,12 @@ export class RaftCore {
   }
 
   /** Tells of a change of role, term or leader, once. */
-  announce(cause: RoleCause, electionMs?: number): void {
+  announce(cause: RoleCause, times: { electionMs?: number; sinceMs?: number } = {}): void {
     const { visibleRole: role, term, leader } = this
     const last = this.announced
     if (last !== undefined && last.role === role && last.term === term && last.leader === leader) return
     this.announced = { role, term, leader }
-    this.outbox.effect({
-      type: 'roleChanged',
-      role,
-      term,
-      leader,
-      cause,
-      ...(electionMs === undefined ? {} : { electionMs }),
-    })
+    this.outbox.effect({ type: 'roleChanged', role, term, leader, cause, ...times })
   }
 
   assertInvariants(): void {

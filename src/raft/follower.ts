@@ -2,6 +2,7 @@ import { assert } from '../lib/assert.js'
 import type { NodeId } from '../lib/ids.js'
 import { onElectionTimeout, startElection } from './campaign.js'
 import { noteConfiguration, type RaftCore } from './core.js'
+import { isResignation } from './leadership-end.js'
 import { SnapshotAssembly } from './snapshot-assembly.js'
 import { becomeFollower } from './transitions.js'
 import type { Entry, RaftMessage } from './types.js'
@@ -165,12 +166,13 @@ export function onTimeoutNow(core: RaftCore): void {
 }
 
 /**
- * The leader's process is dead: the dial was refused. Stickiness ends, and pre-vote starts soon: the survivors see
+ * The leader's process is dead: the dial was refused; or it leads no more and says so. Stickiness ends, and pre-vote starts soon: the survivors see
  * the break in the same millisecond, so each waits in a slot of its own, by rank.
  */
-export function onPeerDead(core: RaftCore, peer: NodeId): void {
+export function onPeerDead(core: RaftCore, peer: NodeId, resigned?: string): void {
   if (core.role.type !== 'follower' || core.leader !== peer) return
   core.deadLeader = peer
+  core.deadCause = isResignation(resigned) ? resigned : 'leaderDead'
   core.deadUntilMs = core.nowMs + core.timing.electionTimeoutMinMs / 2
   if (!core.isVoter) return
   const survivors = core.configuration.voters

@@ -26,6 +26,8 @@ export interface LeaderState {
 
 export interface Transfer {
   to: NodeId
+  /** No proposals are taken from then on. */
+  startedMs: number
   deadlineMs: number
   /** timeoutNow is out. */
   sent: boolean

@@ -37,7 +37,7 @@ export function becomeLeader(core: RaftCore, campaign: CampaignState): void {
   core.deadUntilMs = 0
   core.assembly = undefined
   refreshProgress(core, leader)
-  core.announce('electionWon', nowMs - campaign.startedMs)
+  core.announce('electionWon', { electionMs: nowMs - campaign.startedMs })
   // Raft §8: only an entry of its own term lets a leader commit what came before.
   appendEntry(core, leader, { type: 'noOp', term: core.term, index: core.log.lastIndex + 1 })
   sendHeartbeats(core, leader)
@@ -303,6 +303,7 @@ function transferTarget(core: RaftCore, leader: LeaderState, to: NodeId | undefi
 function startTransfer(core: RaftCore, leader: LeaderState, target: Progress, resigns: boolean): void {
   leader.transfer = {
     to: target.voter.nodeId,
+    startedMs: core.nowMs,
     deadlineMs: core.nowMs + core.timing.electionTimeoutMinMs,
     sent: false,
     resigns,

@@ -210,7 +210,7 @@ export class RaftNode {
     if (message.type === 'preVote') {
       // Who leads does not ask: this node's leader was restarted, or resigned.
       if (message.candidate.nodeId === core.leader && message.term > core.term) {
-        onPeerDead(core, message.candidate.nodeId)
+        onPeerDead(core, message.candidate.nodeId, message.resigned)
       }
       if (core.role.type === 'leader') onStrangersCampaign(core, core.role, message.candidate.nodeId)
       // Its term is one that may never be.
@@ -220,7 +220,8 @@ export class RaftNode {
     if (message.term > core.term) {
       // KIP-996, Raft thesis §4.2.3: a voter that hears its leader lets nobody depose it, unless it asked for it.
       if (message.type === 'vote' && core.isLeaderAlive && !message.transfer) return
-      becomeFollower(core, message.term, undefined, 'higherTerm')
+      const isTransfer = message.type === 'vote' && message.transfer
+      becomeFollower(core, message.term, undefined, isTransfer ? 'transfer' : 'higherTerm')
     }
     if (message.term < core.term && message.type !== 'preVoteReply') {
       this.onOldTerm(from, message)

@@ -2,6 +2,7 @@ import { assert } from '../lib/assert.js'
 import type { NodeId, Term } from '../lib/ids.js'
 import type { RoleCause } from './api.js'
 import type { RaftCore } from './core.js'
+import { leadershipEnd } from './leadership-end.js'
 import { abandonMembership } from './membership-change.js'
 
 /**
@@ -17,6 +18,7 @@ export function becomeFollower(
   assert(term >= core.term, 'nobody follows an older term')
   const was = core.role
   const isNewTerm = term > core.term
+  const end = was.type === 'leader' ? leadershipEnd(core, was, cause) : undefined
   if (isNewTerm) core.enterTerm(term, undefined)
   core.role = { type: 'follower' }
   core.leader = leader
@@ -24,6 +26,7 @@ export function becomeFollower(
   if (was.type !== 'follower' || leader !== undefined) core.resetElectionDeadline()
   if (leader !== undefined) core.lastLeaderContactMs = core.nowMs
   if (was.type === 'leader') {
+    if (!isNewTerm) core.resigned = end!.resignation
     for (const read of was.reads) {
       core.outbox.effect({ type: 'readFailed', requestId: read.requestId, reason: 'notLeader' })
     }
@@ -36,5 +39,6 @@ export function becomeFollower(
     }
     abandonMembership(core, was)
   }
-  core.announce(cause)
+  if (end === undefined) core.announce(cause)
+  else core.announce(end.cause, { sinceMs: end.sinceMs })
 }

@@ -46,6 +46,8 @@ export type RaftMessage =
       lastIndex: LogIndex
       lastTerm: Term
       transfer: boolean
+      /** The candidate led the present term and gave it up: why. What is not known counts as a death. */
+      resigned?: string
     }
   | { type: 'preVoteReply'; term: Term; voter: Voter; granted: boolean }
   | {

@@ -272,7 +272,7 @@ const entries: Examples<Entry> = {
 
 const ballot = { term: 4, candidate: voter, voterDirectoryId: ID2, lastIndex: 9, lastTerm: 3, transfer: true }
 const raftMessages: Examples<RaftMessage> = {
-  preVote: { type: 'preVote', ...ballot },
+  preVote: { type: 'preVote', ...ballot, resigned: 'noQuorum' },
   preVoteReply: { type: 'preVoteReply', term: 4, voter, granted: true },
   vote: { type: 'vote', ...ballot },
   voteReply: { type: 'voteReply', term: 4, voter, granted: true },

@@ -373,8 +373,11 @@ function messageText(message: RaftMessage): string {
   const head = `${message.type} t${message.term}`
   switch (message.type) {
     case 'preVote':
-    case 'vote':
-      return `${head} of ${message.voterDirectoryId}, log ${message.lastIndex}/${message.lastTerm}${message.transfer ? ', transfer' : ''}`
+    case 'vote': {
+      const resigned = message.type === 'preVote' && message.resigned !== undefined
+      const why = resigned ? `, resigned (${message.resigned})` : message.transfer ? ', transfer' : ''
+      return `${head} of ${message.voterDirectoryId}, log ${message.lastIndex}/${message.lastTerm}${why}`
+    }
     case 'preVoteReply':
     case 'voteReply':
       return `${head} ${message.granted ? 'yes' : 'no'} from ${message.voter.directoryId}`
