@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { BROKER_CONFIGS } from '../../src/metadata/config/broker-definitions.js'
 import { nearestName, validateConfig } from '../../src/metadata/config/definitions.js'
@@ -5,6 +7,13 @@ import { IGNORED_BROKER_KEYS } from '../../src/metadata/config/ignored-keys.js'
 import { TOPIC_CONFIGS } from '../../src/metadata/config/topic-definitions.js'
 import { ConfigView, effectiveMinIsr } from '../../src/metadata/configs.js'
 import { MutableImage } from '../../src/metadata/replay.js'
+
+function sourcesBeside(directory: string, definitions: RegExp): string {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !definitions.test(entry.name))
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8'))
+    .join('\n')
+}
 
 function setup(properties: Record<string, string> = {}, configuredBrokers = 3) {
   const image = new MutableImage()
@@ -33,6 +42,21 @@ describe('the table of configurations', () => {
       for (const { key } of fallbacks) expect(BROKER_CONFIGS.has(key), key).toBe(true)
     }
     for (const key of IGNORED_BROKER_KEYS) expect(BROKER_CONFIGS.has(key), key).toBe(false)
+  })
+
+  it('promises nothing: a broker key that nothing reads, but as a default of topics, says that it has no effect', () => {
+    const fallbacks = new Set(
+      [...TOPIC_CONFIGS.values()].flatMap((topic) => topic.fallbacks.map(({ key }) => key)),
+    )
+    const code = sourcesBeside(
+      resolve(import.meta.dirname, '../../src'),
+      /definitions\.ts$|ignored-keys\.ts$/,
+    )
+    const unread = [...BROKER_CONFIGS.values()].filter(
+      ({ name, documentation }) =>
+        !fallbacks.has(name) && !code.includes(`'${name}'`) && !documentation.includes('without effect'),
+    )
+    expect(unread.map(({ name }) => name)).toEqual([])
   })
 
   it.each([

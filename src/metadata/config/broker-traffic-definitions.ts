@@ -34,28 +34,6 @@ export const TRAFFIC_CONFIGS: ConfigDefinition[] = [
     'broker',
   ),
   brokerConfig(
-    'log.cleaner.backoff.ms',
-    'long',
-    15_000,
-    { min: 0 },
-    'Milliseconds between two looks for logs to compact.',
-  ),
-  brokerConfig(
-    'log.cleaner.dedupe.buffer.size',
-    'long',
-    134_217_728,
-    { min: 1 },
-    'Bytes of memory for the keys of one compaction.',
-  ),
-  brokerConfig('log.cleaner.enable', 'boolean', true, {}, 'Whether logs are compacted.'),
-  brokerConfig(
-    'log.cleaner.io.buffer.size',
-    'int',
-    524_288,
-    { min: 0 },
-    'Bytes of memory that a compaction reads at a time.',
-  ),
-  brokerConfig(
     'max.connections',
     'int',
     INT_MAX,
@@ -86,27 +64,12 @@ export const TRAFFIC_CONFIGS: ConfigDefinition[] = [
     'Milliseconds after which an idle producer id is forgotten.',
   ),
   brokerConfig(
-    'queued.max.request.bytes',
-    'long',
-    -1,
-    {},
-    'The most bytes of requests that wait; −1: without limit of its own.',
-  ),
-  brokerConfig('queued.max.requests', 'int', 500, { min: 1 }, 'The most requests that wait.'),
-  brokerConfig(
     'replica.alter.log.dirs.io.max.bytes.per.second',
     'long',
     LONG_MAX,
     { min: 0 },
     'Bytes a second between two directories of this broker. Kept, without effect: it has one directory.',
     'broker',
-  ),
-  brokerConfig(
-    'replica.fetch.backoff.ms',
-    'int',
-    1_000,
-    { min: 0 },
-    'Milliseconds that a follower waits after a fetch that failed.',
   ),
   brokerConfig(
     'replica.fetch.max.bytes',
@@ -165,46 +128,11 @@ export const TRAFFIC_CONFIGS: ConfigDefinition[] = [
     'Windows over which the rate of throttled replication is held.',
   ),
   brokerConfig('replication.quota.window.size.seconds', 'int', 1, { min: 1 }, 'Seconds of one such window.'),
-  brokerConfig(
-    'request.timeout.ms',
-    'int',
-    30_000,
-    { min: 1 },
-    'Milliseconds that a request to another broker may take.',
-  ),
   brokerConfig('socket.request.max.bytes', 'int', 104_857_600, { min: 1 }, 'The largest request, in bytes.'),
 ]
 
 /** Groups and their offsets. */
 export const GROUP_CONFIGS: ConfigDefinition[] = [
-  brokerConfig(
-    'group.consumer.heartbeat.interval.ms',
-    'int',
-    5_000,
-    { min: 1 },
-    'Milliseconds between two heartbeats of a member (consumer protocol).',
-  ),
-  brokerConfig(
-    'group.consumer.max.size',
-    'int',
-    INT_MAX,
-    { min: 1 },
-    'The most members of a group (consumer protocol).',
-  ),
-  brokerConfig(
-    'group.consumer.session.timeout.ms',
-    'int',
-    45_000,
-    { min: 1 },
-    'Silence after which a member is dropped (consumer protocol).',
-  ),
-  brokerConfig(
-    'group.coordinator.rebalance.protocols',
-    'list',
-    'classic',
-    { oneOf: ['classic', 'consumer'] },
-    'The protocols that groups may use.',
-  ),
   brokerConfig(
     'group.initial.rebalance.delay.ms',
     'int',
@@ -242,13 +170,6 @@ export const GROUP_CONFIGS: ConfigDefinition[] = [
     'Milliseconds that a commit waits for its replicas.',
   ),
   brokerConfig(
-    'offsets.load.buffer.size',
-    'int',
-    5_242_880,
-    { min: 1 },
-    'Bytes that a coordinator reads at a time when it loads.',
-  ),
-  brokerConfig(
     'offsets.retention.check.interval.ms',
     'long',
     600_000,
@@ -261,13 +182,6 @@ export const GROUP_CONFIGS: ConfigDefinition[] = [
     10_080,
     { min: 1 },
     'Minutes after which the offsets of an empty group are forgotten.',
-  ),
-  brokerConfig(
-    'offsets.topic.compression.codec',
-    'int',
-    0,
-    { min: 0, max: 4 },
-    'The codec of __consumer_offsets.',
   ),
   brokerConfig('offsets.topic.num.partitions', 'int', 50, { min: 1 }, 'Partitions of __consumer_offsets.'),
   brokerConfig(
