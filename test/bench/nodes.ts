@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { cpuSeconds } from './processes.js'
 
 const PORT_STEP = 100
 /** Compiled, this file lies in .cache/bench/test/bench. */
@@ -11,6 +12,7 @@ const PROJECT = resolve(import.meta.dirname, '../../../..')
 export class Nodes {
   readonly directory = mkdtempSync(join(tmpdir(), 'kogge-bench-'))
   private readonly children = new Map<number, ChildProcess>()
+  private endedCpuSeconds = 0
 
   constructor(
     readonly ids: readonly number[],
@@ -45,6 +47,12 @@ export class Nodes {
     return this.children.get(id)!.pid!
   }
 
+  /** Of those that run, and of those that ended when they did so. */
+  cpuSeconds(): number {
+    const running = [...this.children.values()].filter(isRunning)
+    return this.endedCpuSeconds + cpuSeconds(running.map((child) => child.pid!))
+  }
+
   start(id: number): void {
     const log = createWriteStream(this.path(id, 'kogge.log'), { flags: 'a' })
     const overrides = this.overrides.flatMap((pair) => ['--override', pair])
@@ -68,10 +76,12 @@ export class Nodes {
   /** Resolves when the process has ended. */
   async end(id: number, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const child = this.children.get(id)
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    if (child === undefined || !isRunning(child)) return
     const ended = new Promise<void>((done) => child.once('exit', () => done()))
+    const spent = cpuSeconds([child.pid!])
     child.kill(signal)
     await ended
+    this.endedCpuSeconds += spent
   }
 
   /** Ends what still runs and deletes the data. */
@@ -79,4 +89,8 @@ export class Nodes {
     await Promise.all(this.ids.map((id) => this.end(id, 'SIGKILL')))
     if (!keep) rmSync(this.directory, { recursive: true, force: true })
   }
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null
 }
