@@ -1,5 +1,5 @@
 import { unreachable } from '../lib/assert.js'
-import type { LogIndex, NodeId } from '../lib/ids.js'
+import type { BrokerEpoch, LogIndex, NodeId } from '../lib/ids.js'
 import { ErrorCode } from '../wire/errors.js'
 import type { AllocateProducerIds, CommandContext, ControllerReply, DecidedCommand } from './commands.js'
 import { alterConfigs } from './controller/alter-configs.js'
@@ -185,6 +185,12 @@ export class Controller {
     const records = state.takeBatch()
     if (records.length > 0) state.logger.warn({ broker: brokerId }, 'broker is fenced: its process is dead')
     return records
+  }
+
+  /** This registration's heartbeat came, and is decided later. */
+  brokerHeard(brokerId: NodeId, brokerEpoch: BrokerEpoch, nowMs: number): void {
+    const { image, sessions } = this.state
+    if (this.active && image.brokers.get(brokerId)?.epoch === brokerEpoch) sessions.touched(brokerId, nowMs)
   }
 
   /** A stream to this broker stands. It proves a live process, but not which one: heartbeats alone keep a session. */

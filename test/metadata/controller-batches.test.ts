@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ErrorCode } from '../../src/wire/errors.js'
 import { Cluster } from './cluster.js'
 
 const TOPICS = 20
@@ -126,4 +127,20 @@ describe('what concerns many partitions', () => {
     expect(cluster.register(3, fresh).errorCode).toBe(0)
     for (let i = 0; i < TOPICS; i++) expect(cluster.state(`t${i}`)).toBe('leader -1, isr -, elr 2')
   })
+})
+
+it('elects so many leaders for one request, and says that there are more', () => {
+  const cluster = Cluster.of(3, { maxCommandRecords: 5 })
+  for (let i = 0; i < 8; i++) cluster.createOn(`t${i}`, [1, 2, 3])
+  cluster.kill(1)
+  cluster.start(1)
+  for (let i = 0; i < 8; i++) cluster.alter(2, `t${i}`, [1, 2, 3])
+  const elect = () =>
+    cluster
+      .decide({ type: 'electLeaders', unclean: false, all: true, partitions: [] })
+      .partitions.map(({ errorCode }) => errorCode)
+  const { NONE, REQUEST_TIMED_OUT } = ErrorCode
+  expect(elect()).toEqual([...Array(5).fill(NONE), ...Array(3).fill(REQUEST_TIMED_OUT)])
+  expect(elect()).toEqual([NONE, NONE, NONE])
+  expect(elect()).toEqual([])
 })

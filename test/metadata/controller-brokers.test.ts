@@ -170,6 +170,19 @@ describe('unfencing', () => {
 })
 
 describe('sessions', () => {
+  it('last while heartbeats come, also where they wait to be decided; those of another registration count for nothing', () => {
+    const cluster = Cluster.of(3)
+    const heard = (brokerEpoch: number): void => {
+      cluster.pass(2_900, [2, 3])
+      cluster.controller.brokerHeard(1, brokerEpoch, cluster.nowMs)
+      cluster.pass(2_900, [2, 3])
+    }
+    heard(cluster.epoch(1))
+    expect(cluster.committed.brokers.get(1)!.fenced).toBe(false)
+    heard(cluster.epoch(1) - 1)
+    expect(cluster.committed.brokers.get(1)!.fenced).toBe(true)
+  })
+
   it('silence fences after the time-out, heartbeats keep the session', () => {
     const cluster = Cluster.of(3)
     cluster.pass(2_900, [2, 3])

@@ -1,10 +1,17 @@
 import { assert } from '../../lib/assert.js'
 import type { LogIndex, NodeId, Term } from '../../lib/ids.js'
-import type { CommandContext, ControllerReply, DecidedCommand } from '../../metadata/commands.js'
+import type {
+  CommandContext,
+  ControllerCommand,
+  ControllerReply,
+  DecidedCommand,
+} from '../../metadata/commands.js'
 import type { Controller } from '../../metadata/controller.js'
 import type { MetadataRecord } from '../../metadata/records.js'
 import type { Clock, Timer } from '../../ports/clock.js'
+import type { Logger } from '../../ports/logger.js'
 import type { RecordCodec } from '../../ports/record-codec.js'
+import { ErrorCode } from '../../wire/errors.js'
 import { failed } from './command-errors.js'
 import type { RaftDriver } from './raft-driver.js'
 import type { StateMachine } from './state-machine.js'
@@ -15,6 +22,10 @@ const DRAIN_MS = 10
 const WORK_PAUSE_MS = 1
 /** While the log has no room. */
 const WORK_RETRY_MS = 20
+/** Batches of long changes that are not applied here yet: every other reply, a heartbeat's too, waits behind them. */
+const MAX_WORK_AHEAD = 8
+/** After a proposal that was refused for its size. */
+const RESTART_PAUSE_MS = 20
 
 interface WaitingReply {
   /** Everything that the decision read or wrote lies at or below. */
@@ -34,6 +45,8 @@ export class ActiveController {
   private waiting: WaitingReply[] = []
   private timer: Timer | undefined
   private workTimer: Timer | undefined
+  /** Anew, when the log is applied so far: a decision was dropped, so the speculative image is wrong. */
+  private restart: { afterIndex: LogIndex; timer: Timer } | undefined
   /** Found dead while the log had no room. */
   private readonly deadBrokers = new Set<NodeId>()
 
@@ -44,6 +57,9 @@ export class ActiveController {
     private readonly codec: RecordCodec<readonly MetadataRecord[]>,
     private readonly clock: Clock,
     private readonly tickMs: number,
+    private readonly logger: Logger,
+    /** It may be activated again. */
+    private readonly onRestart: () => void,
   ) {}
 
   get isActive(): boolean {
@@ -51,24 +67,27 @@ export class ActiveController {
     return this.controller.isActive && node.isLeader && node.term === this.term
   }
 
+  /** Nothing is on its way that a speculative image made now would not know of. */
+  get mayActivate(): boolean {
+    return this.restart === undefined || this.state.appliedIndex >= this.restart.afterIndex
+  }
+
   /** `node.canPropose` held. This term's no-op is committed and applied: everything before it is known (KAFKA-17333). */
   activate(term: Term): void {
+    assert(this.mayActivate, 'what this controller proposed before is applied')
+    this.endRestart()
     this.term = term
     const lastIndex = this.driver.node.lastIndex
     this.speculativeIndex = lastIndex
     const records = this.controller.activate(this.state.image, lastIndex, this.clock.monotonicMs())
-    this.propose(records)
-    this.scheduleTick()
+    if (this.propose(records)) this.scheduleTick()
   }
 
   /** Leadership was lost: what was proposed may commit or not, so nobody is told that it did. */
   deactivate(): void {
-    this.timer?.cancel()
-    this.timer = undefined
-    this.workTimer?.cancel()
-    this.workTimer = undefined
+    this.endRestart()
+    this.stopActing()
     this.deadBrokers.clear()
-    if (this.controller.isActive) this.controller.deactivate()
     const waiting = this.waiting
     this.waiting = []
     for (const { done } of waiting) {
@@ -83,7 +102,11 @@ export class ActiveController {
   /** `canPropose` held. */
   decide(command: DecidedCommand, context: CommandContext, done: (reply: ControllerReply) => void): void {
     const { records, reply } = this.controller.decide(command, context, this.clock.monotonicMs())
-    this.propose(records)
+    if (!this.propose(records)) {
+      const errorMessage = `${command.type}: the change is too large for one entry of the metadata log: ask for less at once`
+      done({ type: 'failed', errorCode: ErrorCode.INVALID_REQUEST, errorMessage })
+      return
+    }
     if (this.speculativeIndex <= this.state.appliedIndex) done(reply)
     else this.waiting.push({ index: this.speculativeIndex, reply, done })
   }
@@ -108,27 +131,73 @@ export class ActiveController {
     return this.isActive ? this.controller.unfencedBrokers() : []
   }
 
+  /** A command waits for room in the log: the broker that sent it lives all the same. */
+  onHeld(command: ControllerCommand): void {
+    if (!this.isActive || command.type !== 'brokerHeartbeat') return
+    this.controller.brokerHeard(command.brokerId, command.brokerEpoch, this.clock.monotonicMs())
+  }
+
   onApplied(appliedIndex: LogIndex): void {
-    if (!this.isActive) return
+    const { node } = this.driver
+    if (!node.isLeader || node.term !== this.term) return
     while (this.waiting.length > 0 && this.waiting[0]!.index <= appliedIndex) {
       const { reply, done } = this.waiting.shift()!
       done(reply)
     }
+    this.continueWork(WORK_PAUSE_MS)
   }
 
-  /** Only where `canPropose` holds: then the log takes it, and the speculative image stays what the log will be. */
-  private propose(records: MetadataRecord[]): void {
-    if (records.length === 0) return
-    const result = this.driver.propose(this.codec.encode(records))
+  /**
+   * Only where `canPropose` holds: then the log takes it, and the speculative image stays what the log will be. False:
+   * it is larger than any entry may be, and dropped; the controller begins anew with what was proposed before.
+   */
+  private propose(records: MetadataRecord[]): boolean {
+    if (records.length === 0) return true
+    const payload = this.codec.encode(records)
+    const result = this.driver.propose(payload)
+    if (result === 'tooLarge') {
+      this.logger.error(
+        { records: records.length, bytes: payload.length },
+        'a change of the metadata is too large for one entry of the log: it is dropped',
+      )
+      this.beginRestart()
+      return false
+    }
     assert(typeof result !== 'string', `the log refused a proposal that it had room for: ${result}`)
     this.speculativeIndex = result.index
     this.controller.proposed(result.index)
     this.continueWork(WORK_PAUSE_MS)
+    return true
+  }
+
+  /** Replies that wait for earlier entries come all the same. */
+  private beginRestart(): void {
+    this.stopActing()
+    this.restart?.timer.cancel()
+    this.restart = {
+      afterIndex: this.driver.node.lastIndex,
+      timer: this.clock.after(RESTART_PAUSE_MS, () => this.onRestart()),
+    }
+  }
+
+  private endRestart(): void {
+    this.restart?.timer.cancel()
+    this.restart = undefined
+  }
+
+  private stopActing(): void {
+    this.timer?.cancel()
+    this.timer = undefined
+    this.workTimer?.cancel()
+    this.workTimer = undefined
+    if (this.controller.isActive) this.controller.deactivate()
   }
 
   /** What concerns many partitions goes on in turns of its own. */
   private continueWork(pauseMs: number): void {
     if (this.workTimer !== undefined || !this.controller.hasWork) return
+    // When the next one is applied, it goes on.
+    if (this.speculativeIndex - this.state.appliedIndex >= MAX_WORK_AHEAD) return
     this.workTimer = this.clock.after(pauseMs, () => {
       this.workTimer = undefined
       if (this.canPropose) this.propose(this.controller.work())

@@ -103,6 +103,11 @@ export class ClusterMember {
       options.codec,
       clock,
       settings.controllerTickMs,
+      environment.logger,
+      () => {
+        this.activateWhereDue()
+        environment.onApplied()
+      },
     )
   }
 
@@ -211,7 +216,7 @@ export class ClusterMember {
   private activateWhereDue(): void {
     const { controller, node } = this
     const { state, events } = this.environment
-    if (controller.isActive || !node.canPropose) return
+    if (controller.isActive || !controller.mayActivate || !node.canPropose) return
     if (state.appliedIndex < node.firstIndexOfTerm) return
     controller.activate(node.term)
     events.emit({ type: 'controllerActive', term: node.term, index: state.appliedIndex })

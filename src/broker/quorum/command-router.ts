@@ -19,6 +19,8 @@ export interface RouterEnvironment {
   isConnected(peer: NodeId): boolean
   /** This node is the active controller and, where the command may write, its log has room. */
   canDecide(command: ControllerCommand): boolean
+  /** It cannot at the moment, and the command waits. */
+  onHeld(command: ControllerCommand): void
   /** `timeoutMs`: what whoever asked still waits. */
   decide(
     command: ControllerCommand,
@@ -196,7 +198,10 @@ export class CommandRouter {
         item.abandon = environment.decide(item.command, item.context, left, (reply) =>
           this.settle(item, reply),
         )
-      } else this.held.push(item)
+      } else {
+        this.held.push(item)
+        environment.onHeld(item.command)
+      }
       return
     }
     if (item.origin !== undefined) {

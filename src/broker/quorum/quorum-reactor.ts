@@ -257,6 +257,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       isConnected: (peer) => this.network.isConnected(peer),
       canDecide: ({ type }) =>
         this.member?.controller[type === 'describeQuorum' ? 'isActive' : 'canPropose'] ?? false,
+      onHeld: (command) => this.member?.controller.onHeld(command),
       decide: (command, context, timeoutMs, done) => this.decide(command, context, timeoutMs, done),
       send: (to, message) => this.network.send(to, 'controller', message),
     })

@@ -44,7 +44,8 @@ function electLeader(
     errorCode,
     errorMessage,
   })
-  state.evictFenced(topic, partitionId)
+  const isFull = !state.hasRoomForCommand
+  if (!isFull) state.evictFenced(topic, partitionId)
   const partition = state.partition(topic, partitionId)
   if (unclean) {
     if (partition.leader !== NO_NODE) {
@@ -53,6 +54,7 @@ function electLeader(
         `broker ${partition.leader} leads: an unclean election is for partitions without a leader`,
       )
     }
+    if (isFull) return answer(ErrorCode.REQUEST_TIMED_OUT, TOO_MANY)
     state.change(topic, partitionId, {}, true)
     return state.partition(topic, partitionId).leader === NO_NODE
       ? answer(ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE, 'none of the replicas is up')
@@ -61,8 +63,11 @@ function electLeader(
   const preferred = partition.replicas[0]
   if (partition.leader === preferred)
     return answer(ErrorCode.ELECTION_NOT_NEEDED, `broker ${preferred} leads already`)
+  if (isFull) return answer(ErrorCode.REQUEST_TIMED_OUT, TOO_MANY)
   state.change(topic, partitionId, { preferred: true })
   return state.partition(topic, partitionId).leader === preferred
     ? answer(ErrorCode.NONE, '')
     : answer(ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE, `broker ${preferred} is not up or not in the ISR`)
 }
+
+const TOO_MANY = 'one request elects no more leaders: ask again for the rest'

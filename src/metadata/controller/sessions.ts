@@ -84,9 +84,13 @@ export class Sessions {
   }
 
   heard(id: NodeId, appliedIndex: LogIndex, nowMs: number): void {
-    const session = this.of(id)
-    session.lastContactMs = nowMs
+    this.touched(id, nowMs)
     this.applied(id, appliedIndex)
+  }
+
+  /** It lives; what it has applied is not known. */
+  touched(id: NodeId, nowMs: number): void {
+    this.of(id).lastContactMs = nowMs
   }
 
   /** The process is dead for certain. */

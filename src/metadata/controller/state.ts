@@ -30,6 +30,8 @@ export interface ControllerOptions {
   supportedFeatures?: ReadonlyMap<string, FeatureRange>
   /** What concerns many partitions is decided in batches of about so many records. */
   maxBatchRecords?: number
+  /** One command that names no end changes no more partitions than this. */
+  maxCommandRecords?: number
 }
 
 /** Far below what an entry of the Raft log may have, beside the records of the partitions. */
@@ -37,6 +39,9 @@ const MAX_CONFIG_CHARS_PER_COMMAND = 1_000_000
 
 /** Decided, encoded and replayed within a few milliseconds. */
 export const DEFAULT_MAX_BATCH_RECORDS = 500
+
+/** Far below what an entry of the Raft log may have, of however many replicas the partitions are. */
+const DEFAULT_MAX_COMMAND_RECORDS = 10_000
 
 /**
  * What the parts of the controller share: the speculative image, and the batch that is being decided. `emit` is the
@@ -114,6 +119,11 @@ export class ControllerState {
   /** The present batch takes more of a sweep. */
   get hasRoom(): boolean {
     return this.batch.length < (this.options.maxBatchRecords ?? DEFAULT_MAX_BATCH_RECORDS)
+  }
+
+  /** The present command may change more partitions. */
+  get hasRoomForCommand(): boolean {
+    return this.batch.length < (this.options.maxCommandRecords ?? DEFAULT_MAX_COMMAND_RECORDS)
   }
 
   isActive(node: NodeId): boolean {

@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest'
+import { DEFAULT_RAFT_LIMITS } from '../../../src/raft/api.js'
+import { ErrorCode } from '../../../src/wire/errors.js'
 import { TestCluster, type TestNode } from './cluster.js'
 
-/** Registered, caught up and unfenced. */
-function serve(cluster: TestCluster, node: TestNode): void {
+/** Registered, caught up and unfenced. Returns the broker epoch. */
+function serve(cluster: TestCluster, node: TestNode): number {
   const registered = cluster.reply(node.register())
   if (registered.type !== 'registerBroker') throw new Error(`unexpected: ${registered.type}`)
   cluster.until(() => node.image.brokers.has(node.id))
@@ -19,6 +21,15 @@ function serve(cluster: TestCluster, node: TestNode): void {
     }),
   )
   cluster.until(() => node.image.brokers.get(node.id)?.fenced === false)
+  return registered.brokerEpoch
+}
+
+function create(node: TestNode, name: string, numPartitions: number) {
+  return node.submit({
+    type: 'createTopics',
+    topics: [{ name, numPartitions, replicationFactor: 1, assignments: [], configs: [], internal: false }],
+    validateOnly: false,
+  })
 }
 
 it('judges sessions also where the loop stalls so often that every tick is late', () => {
@@ -35,4 +46,32 @@ it('judges sessions also where the loop stalls so often that every tick is late'
   }
   expect(cluster.leader()).toBe(leader)
   expect(leader.image.brokers.get(silent.id)!.fenced).toBe(true)
+})
+
+it('refuses a change that no entry of the log can hold, and decides everything else as before', () => {
+  const raftLimits = { ...DEFAULT_RAFT_LIMITS, maxEntryBytes: 20_000 }
+  const cluster = new TestCluster([1, 2, 3], 1, { raftLimits })
+  cluster.startAll()
+  const leader = cluster.untilLed()
+  serve(cluster, leader)
+  const term = leader.reactor!.status().term
+  // All in one turn: what was proposed before stays as it is, what comes after waits.
+  const before = create(leader, 'before', 2)
+  const large = create(leader, 'large', 1_000)
+  const after = create(leader, 'after', 2)
+  expect(cluster.reply(large)).toMatchObject({
+    type: 'failed',
+    errorCode: ErrorCode.INVALID_REQUEST,
+    errorMessage: expect.stringContaining('ask for less'),
+  })
+  for (const result of [before, after]) {
+    expect(cluster.reply(result)).toMatchObject({ topics: [{ errorCode: ErrorCode.NONE, numPartitions: 2 }] })
+  }
+  cluster.until(() => cluster.nodes.every((node) => node.image.topicsByName.has('after')))
+  for (const node of cluster.nodes) {
+    expect([...node.image.topicsByName.keys()]).toEqual(['before', 'after'])
+    expect(node.fatal).toBeUndefined()
+  }
+  expect(cluster.leader()).toBe(leader)
+  expect(leader.reactor!.status().term).toBe(term)
 })

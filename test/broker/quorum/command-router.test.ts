@@ -13,6 +13,7 @@ function routerOf() {
   const { clock } = world.process('n1')
   const sent: { to: number; message: Extract<PeerMessage, { type: 'command' }> }[] = []
   const abandoned: { to: number; message: PeerMessage }[] = []
+  const held: ControllerCommand[] = []
   const state = { leader: undefined as number | undefined, term: 1, isConnected: true }
   const environment: RouterEnvironment = {
     clock,
@@ -23,6 +24,7 @@ function routerOf() {
     term: () => state.term,
     isConnected: () => state.isConnected,
     canDecide: () => false,
+    onHeld: (command) => held.push(command),
     decide: () => () => {},
     send: (to, message) => {
       if (message.type === 'command') sent.push({ to, message })
@@ -32,12 +34,23 @@ function routerOf() {
   const router = new CommandRouter(environment)
   const replies: ControllerReply[] = []
   const submit = () => router.submit(COMMAND, CONTEXT, 30_000, (reply) => replies.push(reply))
-  return { world, router, state, sent, replies, submit, abandoned }
+  return { world, router, state, sent, replies, submit, held, abandoned }
 }
+
+it('tells of a command that waits because the controller of this node cannot decide now', () => {
+  const { router, state, held, replies, submit } = routerOf()
+  submit()
+  expect(held).toEqual([])
+  state.leader = 1
+  router.onChange()
+  expect(held).toEqual([COMMAND])
+  expect(replies).toEqual([])
+  router.close()
+})
 
 describe('a command whose sender is gone', () => {
   it('is dropped where it waits, and called off where it was sent', () => {
-    const { world, router, state, replies, submit, abandoned } = routerOf()
+    const { world, router, state, replies, submit, held, abandoned } = routerOf()
     submit()()
     world.runFor(10)
     expect(replies).toMatchObject([{ type: 'failed', errorMessage: 'whoever asked is gone' }])
