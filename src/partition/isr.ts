@@ -7,7 +7,7 @@ import type { LeaderEpoch, NodeId, PartitionEpoch } from '../lib/ids.js'
  */
 export type IsrState =
   | { readonly type: 'committed'; readonly isr: readonly NodeId[] }
-  | { readonly type: 'pendingExpand'; readonly isr: readonly NodeId[]; readonly added: NodeId }
+  | { readonly type: 'pendingExpand'; readonly isr: readonly NodeId[]; readonly added: readonly NodeId[] }
   | { readonly type: 'pendingShrink'; readonly isr: readonly NodeId[]; readonly removed: readonly NodeId[] }
 
 /** What is asked of the controller, compare-and-set on both epochs. */
@@ -19,7 +19,7 @@ export interface IsrProposal {
 
 /** Every replica that may be in the ISR of the controller's mind: an acknowledged record is on all of them. */
 export function maximalIsr(state: IsrState): readonly NodeId[] {
-  return state.type === 'pendingExpand' ? [...state.isr, state.added] : state.isr
+  return state.type === 'pendingExpand' ? [...state.isr, ...state.added] : state.isr
 }
 
 /** What the ISR becomes when the pending change succeeds. */

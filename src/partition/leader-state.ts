@@ -165,6 +165,13 @@ export class LeaderState {
     return this.advanceHighWatermark(nowMs)
   }
 
+  /** `propose` would give one now. */
+  wantsProposal(nowMs: number): boolean {
+    if (this.proposalInFlight || nowMs < this.retryAtMs) return false
+    if (this.isrState.type !== 'committed') return true
+    return this.wantedShrink(nowMs) !== undefined || this.wantedExpand(nowMs) !== undefined
+  }
+
   /**
    * What to ask of the controller now, or null. The state is pending from here on; exactly one `onProposalResult`
    * must follow. At most one is in flight, and a new one waits out the back-off of the last failure.
@@ -297,12 +304,13 @@ export class LeaderState {
 
   private wantedExpand(nowMs: number): IsrState | undefined {
     const isr = this.isrState.isr
+    let added: NodeId[] | undefined
     for (const [id, replica] of this.progress) {
-      if (!isr.includes(id) && this.mayJoin(id, replica, nowMs)) {
-        return { type: 'pendingExpand', isr, added: id }
-      }
+      if (isr.includes(id) || !this.mayJoin(id, replica, nowMs)) continue
+      added ??= []
+      added.push(id)
     }
-    return undefined
+    return added === undefined ? undefined : { type: 'pendingExpand', isr, added }
   }
 
   /** KIP-497: at or past the high watermark and this epoch's start. KIP-841, KIP-903: live, under the epoch that fetched. */

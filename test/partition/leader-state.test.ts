@@ -104,6 +104,17 @@ describe('the ISR', () => {
     expect(state.isr.type).toBe('pendingExpand')
   })
 
+  it('takes all that are there in one change', () => {
+    const { state, fetch } = lead({ isr: [1] })
+    expect(state.wantsProposal(0)).toBe(false)
+    fetch(2, 10)
+    fetch(3, 10)
+    expect(state.wantsProposal(0)).toBe(true)
+    expect(state.propose(0)?.newIsr).toEqual([1, 2, 3])
+    expect(maximalIsr(state.isr)).toEqual([1, 2, 3])
+    expect(state.wantsProposal(0)).toBe(false)
+  })
+
   it.each([
     ['is fenced', { epoch: 103, fenced: true, inControlledShutdown: false }],
     ['is shutting down', { epoch: 103, fenced: false, inControlledShutdown: true }],

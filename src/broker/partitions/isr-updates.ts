@@ -2,7 +2,6 @@ import type { Uuid } from '../../lib/ids.js'
 import type { AlterPartition, AlterPartitionResult, ControllerReply } from '../../metadata/commands.js'
 import type { IsrProposal } from '../../partition/isr.js'
 import type { ProposalResult } from '../../partition/leader-state.js'
-import type { Timer } from '../../ports/clock.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { Partition } from './partition.js'
 import type { PartitionServices } from './types.js'
@@ -18,39 +17,56 @@ interface Queued {
   readonly proposal: IsrProposal
 }
 
-/** Carries the leaders' ISR proposals to the controller (KIP-497): those of one turn in one command, many in one a turn. */
+/** What has to wait for its turn is decided when that comes: by then all that joins an ISR joins it in one change. */
+const MAX_IN_FLIGHT = 2
+
+/**
+ * Carries the leaders' ISR proposals to the controller (KIP-497): those of one turn in one command, many in several. A
+ * flood of them, where a broker comes back, leaves the controller time for everybody's heartbeats.
+ */
 export class IsrUpdates {
-  private queued: Queued[] = []
-  private timer: Timer | null = null
+  private readonly waiting = new Set<Partition>()
+  private inFlight = 0
+  private isSendQueued = false
   private isClosed = false
 
   constructor(private readonly services: PartitionServices) {}
 
-  propose(partition: Partition, proposal: IsrProposal): void {
-    this.queued.push({ partition, proposal })
-    if (this.queued.length === 1 && this.timer === null) this.services.clock.endOfTurn(() => this.send())
+  /** Its ISR should change. */
+  add(partition: Partition): void {
+    this.waiting.add(partition)
+    this.queueSend()
   }
 
   close(): void {
     this.isClosed = true
-    this.timer?.cancel()
-    this.queued = []
+    this.waiting.clear()
+  }
+
+  private queueSend(): void {
+    if (this.isSendQueued || this.inFlight === MAX_IN_FLIGHT || this.waiting.size === 0) return
+    this.isSendQueued = true
+    this.services.clock.endOfTurn(() => {
+      this.isSendQueued = false
+      if (!this.isClosed) this.send()
+    })
   }
 
   private send(): void {
-    const batch = this.queued.slice(0, MAX_IN_COMMAND)
-    this.queued = this.queued.slice(MAX_IN_COMMAND)
-    if (this.queued.length > 0) {
-      this.timer = this.services.clock.after(0, () => {
-        this.timer = null
-        this.send()
-      })
+    const batch: Queued[] = []
+    for (const partition of this.waiting) {
+      if (batch.length === MAX_IN_COMMAND) break
+      this.waiting.delete(partition)
+      const proposal = partition.proposeIsr()
+      if (proposal !== null) batch.push({ partition, proposal })
     }
     if (batch.length > 0) this.submit(batch)
+    this.queueSend()
   }
 
   private submit(batch: readonly Queued[]): void {
     const { quorum, config } = this.services
+    this.inFlight++
     quorum.submit(
       {
         type: 'alterPartitions',
@@ -62,7 +78,10 @@ export class IsrUpdates {
       { principal: `Broker:${config.nodeId}`, clientId: '', clientAddress: '', listener: '' },
       ISR_REQUEST_TIMEOUT_MS,
       (reply) => {
-        if (!this.isClosed) settle(batch, reply)
+        if (this.isClosed) return
+        this.inFlight--
+        settle(batch, reply)
+        this.queueSend()
       },
     )
   }

@@ -1,6 +1,5 @@
 import type { NodeId } from '../../lib/ids.js'
 import type { ConfigView } from '../../metadata/configs.js'
-import type { IsrProposal } from '../../partition/isr.js'
 import type { Eligibility } from '../../partition/leader-state.js'
 import type { Clock } from '../../ports/clock.js'
 import type { Compression } from '../../ports/compression.js'
@@ -25,8 +24,8 @@ export interface PartitionContext {
   isStalled(): boolean
   /** See PartitionServices. */
   isCutOff(): boolean
-  /** Carries it to the controller; `Partition.onProposalResult` follows. */
-  proposeIsr(partition: Partition, proposal: IsrProposal): void
+  /** `Partition.proposeIsr` is called soon, and its result carried to the controller. */
+  onIsrWanted(partition: Partition): void
   /** The leader that the image names now, for the hint of KIP-951. */
   currentLeader(partition: Partition): { leaderId: NodeId; leaderEpoch: number }
   /** An fsync of this replica's log failed, so nothing it holds may be promised any more. */

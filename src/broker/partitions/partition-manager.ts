@@ -71,7 +71,7 @@ export class PartitionManager {
       eligibility: (id) => services.metadata.image.brokers.get(id),
       isCutOff: () => services.isCutOff?.() ?? false,
       isStalled: () => clock.monotonicMs() - this.checkDueMs > STALL_MS,
-      proposeIsr: (partition, proposal) => this.isrUpdates.propose(partition, proposal),
+      onIsrWanted: (partition) => this.isrUpdates.add(partition),
       currentLeader: (partition) => this.currentLeader(partition.topicId, partition.partitionId),
       onDiskFailure: (partition, error) => this.follower.onSyncFailure(partition, error),
     }

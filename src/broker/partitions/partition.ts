@@ -181,7 +181,12 @@ export class Partition {
     )
   }
 
-  /** The end of a proposal that the context was given. */
+  /** What to ask of the controller, decided now; null: nothing any more. `onProposalResult` must follow. */
+  proposeIsr(): IsrProposal | null {
+    return this.context.isStalled() ? null : (this.leading?.propose(this.context.clock.monotonicMs()) ?? null)
+  }
+
+  /** The end of a proposal. */
   onProposalResult(proposal: IsrProposal, result: ProposalResult): void {
     const state = this.leading
     if (state === undefined || state.leaderEpoch !== proposal.leaderEpoch) return
@@ -421,8 +426,7 @@ export class Partition {
       for (const waiter of this.replicaReads) waiter.onHighWatermark?.()
     }
     if (this.context.isStalled()) return
-    const proposal = state.propose(this.context.clock.monotonicMs())
-    if (proposal !== null) this.context.proposeIsr(this, proposal)
+    if (state.wantsProposal(this.context.clock.monotonicMs())) this.context.onIsrWanted(this)
   }
 
   /** Appends of this turn still count under the epoch that took them. */

@@ -101,12 +101,13 @@ export class OnlyLiveReplicasJoin extends Invariant {
     const state = now.partition.leading
     if (state === undefined || now.isr?.type !== 'pendingExpand' || now.isr === before?.isr) return
     this.checks++
-    const { added } = now.isr
-    const offset = state.replica(added)?.fetchOffset ?? -1
-    if (offset < Math.max(now.highWatermark, state.epochStartOffset))
-      this.fail(
-        `node ${node.id} asks for ${added} in the ISR of ${now.name}@${now.leaderEpoch}, which fetched at ${offset}; the epoch begins at ${state.epochStartOffset}, the high watermark is ${now.highWatermark}`,
-      )
+    for (const added of now.isr.added) {
+      const offset = state.replica(added)?.fetchOffset ?? -1
+      if (offset < Math.max(now.highWatermark, state.epochStartOffset))
+        this.fail(
+          `node ${node.id} asks for ${added} in the ISR of ${now.name}@${now.leaderEpoch}, which fetched at ${offset}; the epoch begins at ${state.epochStartOffset}, the high watermark is ${now.highWatermark}`,
+        )
+    }
   }
 
   override onState(
