@@ -12,7 +12,7 @@ import type { Dialer, Listener } from '../ports/network.js'
 import type { OrderedStore } from '../ports/ordered-store.js'
 import type { PeerHandler, PeerTransport } from '../ports/peers.js'
 import type { Random } from '../ports/random.js'
-import type { RecordCodec } from '../ports/record-codec.js'
+import type { BatchCodec } from '../ports/record-codec.js'
 import { GroupCoordinatorRuntime } from './coordinators/group-runtime.js'
 import { BrokerLifecycle } from './lifecycle.js'
 import { BrokerMetadataCache } from './metadata-cache.js'
@@ -39,7 +39,7 @@ export interface NodePorts {
   readonly dialer: Dialer
   readonly listener: Listener
   readonly compression: Compression
-  readonly recordCodec: RecordCodec<readonly MetadataRecord[]>
+  readonly recordCodec: BatchCodec<MetadataRecord>
   /**
    * Opens the ordered store in a directory of the disk; without `createIfMissing` a missing one is damage. An error
    * that is no StoreError with `isDamaged` ends the start and leaves everything as it is.
@@ -265,6 +265,7 @@ export class KoggeNode {
     if (this.isBroker) this.lifecycle = this.makeLifecycle()
     this.quorumReactor.start(
       {
+        onSnapshotPart: (records, isFirst) => this.cache.applySnapshotPart(records, isFirst),
         onSnapshot: (records, index) => {
           this.cache.applySnapshot(records, index)
         },

@@ -37,6 +37,8 @@ export class BrokerMetadataCache implements MetadataCache {
   private readonly suspicions = new Map<NodeId, Suspicion>()
   /** When brokers that are fenced now were, as far as this node saw it. */
   private readonly fencedAtMs = new Map<NodeId, number>()
+  /** Of a snapshot that comes in parts. */
+  private snapshotParts: MutableImage | undefined
   private waiters = new Set<Waiter>()
 
   /** @param beforeRecord sees each committed record before the image holds it */
@@ -89,9 +91,17 @@ export class BrokerMetadataCache implements MetadataCache {
     }
   }
 
+  /** `applySnapshot` follows with the rest. */
+  applySnapshotPart(records: readonly MetadataRecord[], isFirst: boolean): void {
+    if (isFirst) this.snapshotParts = new MutableImage()
+    for (const record of records) this.snapshotParts!.apply(record)
+  }
+
   applySnapshot(records: readonly MetadataRecord[], index: LogIndex): void {
     const former = this.mutable.image
-    const image = MutableImage.replay(records)
+    const image = this.snapshotParts ?? new MutableImage()
+    this.snapshotParts = undefined
+    for (const record of records) image.apply(record)
     this.mutable.image = image
     this.mutable.appliedIndex = index
     this.noteFencings(former, image)

@@ -510,6 +510,24 @@ describe('errors', () => {
   })
 })
 
+it('cuts an encoded batch into parts, each of whole records', () => {
+  const codec = createMetadataRecordCodec()
+  const batch = Array.from({ length: 100 }, (_, i) => ({
+    type: 'topicRecord' as const,
+    name: `topic-${i}`.padEnd(i === 50 ? 500 : 20, 'x'),
+    topicId: records.topicRecord.topicId,
+  }))
+  const bytes = codec.encode(batch)
+  const parts = codec.split(bytes, 300)
+  expect(Buffer.concat(parts).equals(Buffer.from(bytes))).toBe(true)
+  expect(parts.flatMap((part) => [...codec.decode(part)])).toEqual(batch)
+  expect(parts.length).toBeGreaterThan(10)
+  // One that is larger goes alone.
+  expect(parts.filter((part) => part.length > 300)).toHaveLength(1)
+  expect(codec.split(bytes, bytes.length)).toHaveLength(1)
+  expect(codec.split(new Uint8Array(0), 300)).toEqual([])
+})
+
 describe('protobuf itself agrees', () => {
   it('reads what was written, and the other way about', () => {
     const type = protoRoot().lookupType('kogge.metadata.v1.MetadataRecordBatch')

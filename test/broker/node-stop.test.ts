@@ -55,7 +55,7 @@ function hangingNode() {
       dialer: endpoint,
       listener: endpoint,
       compression: { compress: unused, decompress: unused } as never,
-      recordCodec: { encode: unused, decode: unused },
+      recordCodec: { encode: unused, decode: unused, split: unused },
       openStore: () => {},
       openPeers: unused,
     },

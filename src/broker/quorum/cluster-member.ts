@@ -174,6 +174,14 @@ export class ClusterMember {
     if (!state.isSnapshotDue || this.snapshots.isWriting) return
     state.snapshotBegun()
     this.snapshots.write(state.image, (data) => {
+      if (data.length > settings.raftLimits.maxSnapshotBytes) {
+        // No follower would take it. The next attempt comes with the next snapshot that is due.
+        this.environment.logger.error(
+          { index: appliedIndex, bytes: data.length, limit: settings.raftLimits.maxSnapshotBytes },
+          'the metadata has grown too large for a snapshot: the log is kept whole. Delete topics that are not needed',
+        )
+        return
+      }
       events.emit({ type: 'snapshotTaken', index: appliedIndex, bytes: data.length })
       const keepEntries = settings.snapshotTailEntries
       this.input({ type: 'snapshotTaken', index: appliedIndex, data, keepEntries })
@@ -184,11 +192,17 @@ export class ClusterMember {
     const { state, events, listener } = this.environment
     this.snapshots.cancel()
     // What still waits lies below the snapshot.
-    this.committed.clear()
-    const records = state.restore(snapshot)
-    events.emit({ type: 'snapshotInstalled', index: snapshot.index, bytes: snapshot.data.length })
-    listener.onSnapshot(records, snapshot.index)
-    this.environment.onApplied()
+    this.committed.restore({
+      parts: state.beginRestore(snapshot),
+      onPart: (part, isFirst) => listener.onSnapshotPart(state.restorePart(part), isFirst),
+      onDone: (last) => {
+        const records = last === undefined ? [] : state.restorePart(last)
+        state.endRestore(snapshot)
+        events.emit({ type: 'snapshotInstalled', index: snapshot.index, bytes: snapshot.data.length })
+        listener.onSnapshot(records, snapshot.index)
+        this.environment.onApplied()
+      },
+    })
   }
 
   private onConfiguration(configuration: Configuration, index: LogIndex): void {

@@ -7,7 +7,7 @@ import type { Address } from '../../ports/network.js'
 import type { OrderedStore } from '../../ports/ordered-store.js'
 import type { PeerHandler, PeerTransport } from '../../ports/peers.js'
 import type { Random } from '../../ports/random.js'
-import type { RecordCodec } from '../../ports/record-codec.js'
+import type { BatchCodec } from '../../ports/record-codec.js'
 import { DEFAULT_RAFT_LIMITS, DEFAULT_RAFT_TIMING, type RaftLimits, type RaftTiming } from '../../raft/api.js'
 import type { RaftNode } from '../../raft/raft.js'
 import type { Configuration } from '../../raft/types.js'
@@ -42,7 +42,7 @@ export interface QuorumReactorOptions {
   readonly disk: Disk
   /** Relative to `disk`: where the two vote slots lie. */
   readonly directory: string
-  readonly codec: RecordCodec<readonly MetadataRecord[]>
+  readonly codec: BatchCodec<MetadataRecord>
   /** Called once, from `start`; every peer's event goes to this handler. */
   readonly openPeers: (handler: PeerHandler<PeerMessage>) => PeerTransport<PeerMessage>
   /**

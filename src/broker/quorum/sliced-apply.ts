@@ -4,6 +4,14 @@ import type { Entry } from '../../raft/types.js'
 /** About a thousand records: decoded and applied within a few milliseconds. One larger entry goes alone. */
 const SLICE_BYTES = 64 * 1024
 
+/** A snapshot that takes the place of all that came before. */
+export interface Restoring<T> {
+  readonly parts: readonly T[]
+  /** Each one in a turn of its own, but for the first and the last. */
+  onPart(part: T, isFirst: boolean): void
+  onDone(last: T | undefined): void
+}
+
 /**
  * Applies committed entries in their order, the first ones at once, and where they are many so many in each turn of the
  * loop that heartbeats and votes get through: a node that starts again hears of its whole log in one message.
@@ -13,6 +21,7 @@ export class SlicedApply {
   private next = 0
   private timer: Timer | null = null
   private isApplying = false
+  private restoring: (() => void) | null = null
 
   constructor(
     private readonly clock: Pick<Clock, 'after'>,
@@ -21,7 +30,7 @@ export class SlicedApply {
 
   add(entries: readonly Entry[]): void {
     for (const entry of entries) this.waiting.push(entry)
-    if (this.timer === null && !this.isApplying) this.applySlice()
+    if (this.timer === null && !this.isApplying && this.restoring === null) this.applySlice()
   }
 
   /** Nothing of what waits will be applied. */
@@ -30,16 +39,47 @@ export class SlicedApply {
     this.timer = null
     this.waiting = []
     this.next = 0
+    this.restoring = null
+  }
+
+  /** Nothing of what waits will be applied; what is added from now on comes after the snapshot. */
+  restore<T>({ parts, onPart, onDone }: Restoring<T>): void {
+    this.clear()
+    let next = 0
+    const step = (): void => {
+      if (next < parts.length - 1) {
+        onPart(parts[next]!, next === 0)
+        next++
+        return
+      }
+      this.restoring = null
+      onDone(parts[next])
+    }
+    this.restoring = step
+    if (!this.isApplying) this.restoreSlice()
+  }
+
+  private restoreSlice(): void {
+    this.isApplying = true
+    this.restoring?.()
+    this.isApplying = false
+    this.goOn()
   }
 
   private applySlice(): void {
     this.isApplying = true
     this.apply(this.takeSlice())
     this.isApplying = false
-    if (this.waiting.length === 0) return
+    this.goOn()
+  }
+
+  /** In the next turn. */
+  private goOn(): void {
+    if (this.restoring === null && this.waiting.length === 0) return
     this.timer = this.clock.after(0, () => {
       this.timer = null
-      this.applySlice()
+      if (this.restoring !== null) this.restoreSlice()
+      else this.applySlice()
     })
   }
 

@@ -7,24 +7,36 @@ import { supportedFeatures } from '../../../src/metadata/features.js'
 import type { MetadataRecord } from '../../../src/metadata/records.js'
 import { MutableImage } from '../../../src/metadata/replay.js'
 import type { Logger } from '../../../src/ports/logger.js'
-import type { RecordCodec } from '../../../src/ports/record-codec.js'
+import type { BatchCodec } from '../../../src/ports/record-codec.js'
 import { type SimProcess, SimWorldClock } from '../../sim/clock.js'
 import { SimDisk } from '../../sim/disk.js'
 import { SimLinks, SimNetwork } from '../../sim/network.js'
 import { SimPeerNetwork } from '../../sim/peers.js'
 import { SimStore } from '../../sim/store.js'
 
-const codec: RecordCodec<readonly MetadataRecord[]> = {
+const codec: BatchCodec<MetadataRecord> = {
   encode: (records) => Buffer.from(JSON.stringify(records)),
   decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()),
+  split: (bytes, partBytes) => {
+    const records: MetadataRecord[] = JSON.parse(Buffer.from(bytes).toString())
+    const perPart = Math.max(1, Math.floor((records.length * partBytes) / bytes.length))
+    const count = Math.ceil(records.length / perPart)
+    return Array.from({ length: count }, (_, i) =>
+      Buffer.from(JSON.stringify(records.slice(i * perPart, (i + 1) * perPart))),
+    )
+  },
 }
 
-const silent: Logger = {
-  debug: () => {},
-  info: () => {},
-  warn: () => {},
-  error: () => {},
-  child: () => silent,
+/** Keeps the errors alone. */
+function loggerTo(errors: string[]): Logger {
+  const logger: Logger = {
+    debug: () => {},
+    info: () => {},
+    warn: () => {},
+    error: (_fields, message) => errors.push(message),
+    child: () => logger,
+  }
+  return logger
 }
 
 export const CONTEXT = {
@@ -60,6 +72,9 @@ export class TestNode {
   appliedIndex = 0
   leader: number | undefined
   snapshots = 0
+  snapshotParts = 0
+  readonly errors: string[] = []
+  private parts: MetadataRecord[] = []
   lost: string[] = []
   fatal: Error | undefined
   quarantined: string[] = []
@@ -99,7 +114,7 @@ export class TestNode {
       properties: new Map(),
       clock: process.clock,
       random: cluster.random.fork(),
-      logger: silent,
+      logger: loggerTo(this.errors),
       store: this.store,
       disk: this.disk,
       directory: 'raft',
@@ -122,9 +137,15 @@ export class TestNode {
     this.reactor = reactor
     reactor.start(
       {
+        onSnapshotPart: (records, isFirst) => {
+          if (isFirst) this.parts = []
+          this.parts.push(...records)
+          this.snapshotParts++
+        },
         onSnapshot: (records, index) => {
           this.snapshots++
-          this.image = MutableImage.replay(records)
+          this.image = MutableImage.replay([...this.parts, ...records])
+          this.parts = []
           this.clusterId ??= this.image.clusterId || undefined
           this.appliedIndex = index
         },

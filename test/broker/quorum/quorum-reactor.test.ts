@@ -249,6 +249,39 @@ describe('a quorum of three', () => {
     expect(cluster.node(2).image.toRecords()).toEqual(cluster.node(1).image.toRecords())
   })
 
+  it('reads a large snapshot in parts, and then what came after it', () => {
+    const cluster = led(3, { snapshotEntries: 20, snapshotTailEntries: 5 })
+    const leader = cluster.leader()!
+    const away = cluster.nodes.find((node) => node !== leader)!
+    for (const node of cluster.nodes) cluster.reply(node.register('x'.repeat(50_000)))
+    away.kill()
+    cluster.world.runFor(500)
+    for (let i = 0; i < 40; i++) cluster.reply(leader.register(`${'y'.repeat(50_000)}${i}`))
+    expect(leader.reactor!.status().firstIndex).toBeGreaterThan(20)
+    away.start()
+    cluster.until(() => away.appliedIndex === leader.appliedIndex)
+    const installed = away.reactor!.events.recent().find((event) => event.type === 'snapshotInstalled')
+    expect(installed).toMatchObject({ bytes: expect.any(Number) })
+    expect(away.snapshotParts).toBeGreaterThan(0)
+    expect(away.image.toRecords()).toEqual(leader.image.toRecords())
+  })
+
+  it('goes on with a log that is kept whole where a snapshot would be larger than a follower takes', () => {
+    const raftLimits = { ...DEFAULT_RAFT_LIMITS, maxSnapshotBytes: 500 }
+    const cluster = led(3, { snapshotEntries: 20, snapshotTailEntries: 5, raftLimits })
+    const leader = cluster.leader()!
+    const away = cluster.nodes.find((node) => node !== leader)!
+    cluster.reply(away.register())
+    away.kill()
+    cluster.world.runFor(500)
+    for (let i = 0; i < 60; i++) cluster.reply(leader.register(`incarnation-${i}`))
+    expect(leader.reactor!.status()).toMatchObject({ snapshotIndex: 0, firstIndex: 1 })
+    expect(leader.errors.filter((message) => message.includes('too large for a snapshot'))).toHaveLength(3)
+    away.start()
+    cluster.until(() => away.appliedIndex === leader.appliedIndex)
+    expect(away.image.toRecords()).toEqual(leader.image.toRecords())
+  })
+
   it('hands leadership over before a stop, without a gap', () => {
     const cluster = led()
     const old = cluster.leader()!

@@ -53,6 +53,32 @@ it('goes through many in turns, in their order, whatever comes meanwhile', () =>
   expect(slices.at(-1)).toEqual([7])
 })
 
+it('reads a snapshot in turns, in place of what waits, and then what came after it', () => {
+  const { turns, slices, apply } = sliced()
+  apply.add([data(1, 60_000), data(2, 60_000)])
+  const read: string[] = []
+  const restoring = (parts: readonly string[]) => ({
+    parts,
+    onPart: (part: string, isFirst: boolean) => read.push(isFirst ? `first ${part}` : part),
+    onDone: (last: string | undefined) => read.push(`last ${last}`),
+  })
+  apply.restore(restoring(['a', 'b', 'c']))
+  apply.add([data(8, 10)])
+  expect(read).toEqual(['first a'])
+  turns.next()
+  // Another one comes: nothing of the first is read any more.
+  apply.restore(restoring(['d', 'e']))
+  apply.add([data(9, 10)])
+  while (turns.next());
+  expect(read).toEqual(['first a', 'b', 'first d', 'last e'])
+  expect(slices).toEqual([[1], [9]])
+  apply.restore(restoring(['f']))
+  expect(read.at(-1)).toBe('last f')
+  expect(turns.next()).toBe(false)
+  apply.restore(restoring([]))
+  expect(read.at(-1)).toBe('last undefined')
+})
+
 it('keeps the order where applying brings more', () => {
   const turns = new Turns()
   const applied: number[] = []

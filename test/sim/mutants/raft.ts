@@ -200,9 +200,8 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     name: 'takes-a-snapshot-for-older-than-it-is',
     rule: 'Raft §7',
     file: 'src/broker/quorum/state-machine.js',
-    find: 'this.image = MutableImage.replay(records);\n        this.appliedIndex = snapshot.index;',
-    replace:
-      'this.image = MutableImage.replay(records.slice(0, -1));\n        this.appliedIndex = snapshot.index;',
+    find: 'this.image = this.restored;',
+    replace: 'this.image = MutableImage.replay([...this.restored.records()].slice(0, -1));',
   },
   {
     name: 'waits-for-a-dead-leader',
