@@ -50,7 +50,7 @@ it('tells of a command that waits because the controller of this node cannot dec
 
 describe('a command whose sender is gone', () => {
   it('is dropped where it waits, and called off where it was sent', () => {
-    const { world, router, state, replies, submit, held, abandoned } = routerOf()
+    const { world, router, state, replies, submit, abandoned } = routerOf()
     submit()()
     world.runFor(10)
     expect(replies).toMatchObject([{ type: 'failed', errorMessage: 'whoever asked is gone' }])
