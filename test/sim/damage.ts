@@ -1,5 +1,5 @@
 import { randomBelow, type SeededRandom } from '../../src/lib/prng.js'
-import { isQuorumWhole } from './health.js'
+import { hasSpareVoter, isQuorumWhole } from './health.js'
 import type { SimNode } from './node.js'
 import type { SimRun } from './world.js'
 
@@ -21,7 +21,9 @@ export class DamageBudget {
   constructor(private readonly world: SimRun) {}
 
   mayDamage(node: SimNode): boolean {
-    if (this.world.nodes.length < 2 || !this.world.isWhole() || !isQuorumWhole(this.world.nodes)) return false
+    const { nodes } = this.world
+    if (nodes.length < 2 || !this.world.isWhole() || !isQuorumWhole(nodes) || !hasSpareVoter(nodes))
+      return false
     this.forgetRepaired()
     return this.damaged === null || this.damaged === node
   }

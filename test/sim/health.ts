@@ -1,4 +1,5 @@
 import type { PartitionStatus } from '../../src/broker/partitions/types.js'
+import type { Voter } from '../../src/raft/types.js'
 import type { SimNode } from './node.js'
 
 /** Every node serves, and every replica of every partition is in sync. */
@@ -18,17 +19,31 @@ function isFullyReplicated(node: SimNode, status: PartitionStatus): boolean {
   return replicas === undefined || status.isr.committed.length === replicas.length
 }
 
-/** Every controller has a vote, under the directory that it has now. */
+/** As the leader sees it: each voter is a node that runs, under its present directory, and nobody is about to join. */
 export function isQuorumWhole(nodes: readonly SimNode[]): boolean {
-  return nodes.every((node) => !node.roles.controller || isVoter(nodes, node))
+  const voters = votersOf(nodes)
+  const isPresent = ({ nodeId, directoryId }: Voter): boolean =>
+    nodes.some((node) => node.id === nodeId && node.quorum?.status().directoryId === directoryId)
+  return (
+    voters.length > 0 &&
+    voters.every(isPresent) &&
+    nodes.every((node) => !mustVote(node) || voters.some(({ nodeId }) => nodeId === node.id))
+  )
 }
 
-/** As the leader sees it. */
-export function isVoter(nodes: readonly SimNode[], node: SimNode): boolean {
+/** So many that the durable log of one of them may be lost, where the cluster has as many. */
+export function hasSpareVoter(nodes: readonly SimNode[]): boolean {
+  const controllers = nodes.filter(({ roles }) => roles.controller)
+  return votersOf(nodes).length >= Math.min(3, controllers.length)
+}
+
+function votersOf(nodes: readonly SimNode[]): readonly Voter[] {
   const leader = nodes.find((each) => each.quorum?.status().role === 'leader')
-  const directoryId = node.quorum?.status().directoryId
-  const voters = leader?.quorum?.status().voters ?? []
-  return voters.some((voter) => voter.nodeId === node.id && voter.directoryId === directoryId)
+  return leader?.quorum?.status().voters ?? []
+}
+
+function mustVote(node: SimNode): boolean {
+  return node.roles.controller && node.joinsByItself
 }
 
 /** No record of the topic is under way any more: every replica holds the same, and knows that it is committed. */

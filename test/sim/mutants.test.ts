@@ -36,7 +36,7 @@ function run(copy: string, script: string, argument: string): { status: number |
 }
 
 function hunt(copy: string): Catch {
-  const what: Hunt = { seeds: [1, 2], seconds: SHORT_SECONDS, profile: null, isBug: false, schedule: null }
+  const what: Hunt = { seeds: [1, 2], seconds: SHORT_SECONDS, profile: null, isBug: false, schedules: [] }
   const { status, out } = run(copy, 'mutants/hunt.js', JSON.stringify(what))
   expect(status, out).toBe(0)
   return JSON.parse(out) as Catch

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
+import { loadavg } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { InvariantMonitor } from './invariants/monitor.js'
 import type { Catch, Hunt } from './mutants/hunt.js'
 import { PLANTED_BUGS } from './mutants/index.js'
 import { type PlantedBug, patched, plant } from './mutants/plant.js'
@@ -15,16 +17,18 @@ const HELP = `Plants bugs in copies of the build and lets the simulation look fo
   --jobs J       processes (default 2)
   --seeds N      lives that a bug may survive before it counts as missed (default 16)
   --start SEED   the first of them (default 101)
-  --seconds S    simulated seconds of each (default 30); the liveness phase comes on top
-  --only NAME    bugs whose name contains this`
+  --seconds S    simulated seconds of each (default 60); the liveness phase comes on top
+  --only NAME    bugs whose name contains this
+  --no-schedules chance alone: no schedule is played`
 
 const { values } = parseArgs({
   options: {
     jobs: { type: 'string', default: '2' },
     seeds: { type: 'string', default: '16' },
     start: { type: 'string', default: '101' },
-    seconds: { type: 'string', default: '30' },
+    seconds: { type: 'string', default: '60' },
     only: { type: 'string', default: '' },
+    'no-schedules': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
@@ -38,8 +42,6 @@ const start = Number(values.start)
 const seconds = Number(values.seconds)
 const bugs = PLANTED_BUGS.filter(({ name }) => name.includes(values.only))
 const CONTROL_CHUNK = 4
-/** A bug that a schedule is there for is given to chance for no longer. */
-const SEEDS_BEFORE_SCHEDULE = 4
 
 interface Verdict {
   readonly bug: PlantedBug
@@ -53,10 +55,11 @@ const startedMs = performance.now()
 const verdicts = await inParallel(bugs, async (bug): Promise<Verdict> => {
   const copy = `${copies}/${bug.name}`
   plant(bug, build, copy)
-  const schedule = bug.schedule ?? SCHEDULES.find(({ mutant }) => mutant === bug.name)?.name ?? null
-  const seeds =
-    schedule === null ? Number(values.seeds) : Math.min(Number(values.seeds), SEEDS_BEFORE_SCHEDULE)
-  const caught = await hunt(copy, { ...huntOf(bug.profile ?? null, seeds), isBug: true, schedule })
+  const caught = await hunt(copy, {
+    ...huntOf(bug.profile ?? null, Number(values.seeds)),
+    isBug: true,
+    schedules: schedulesOf(bug),
+  })
   const verdict = { bug, caught }
   console.log(lineOf(verdict))
   return verdict
@@ -70,18 +73,25 @@ function huntOf(profile: string | null, count: number): Hunt {
     seconds,
     profile,
     isBug: false,
-    schedule: null,
+    schedules: [],
   }
 }
 
-/** Every seed that caught something, under the same faults. */
+function schedulesOf(bug: PlantedBug): string[] {
+  if (values['no-schedules']) return []
+  return SCHEDULES.filter(({ name, mutant }) => bug.schedule === name || mutant === bug.name).map(
+    ({ name }) => name,
+  )
+}
+
+/** Every seed that caught something, under the same faults, and every schedule. */
 async function control(): Promise<boolean> {
   const most = new Map<string | null, number>()
   for (const { bug, caught } of verdicts) {
     const profile = bug.profile ?? null
     most.set(profile, Math.max(caught.seeds, most.get(profile) ?? 0))
   }
-  const hunts: Hunt[] = []
+  const hunts: Hunt[] = [{ ...huntOf(null, 0), schedules: [...new Set(bugs.flatMap(schedulesOf))] }]
   for (const [profile, count] of most) {
     const whole = huntOf(profile, count)
     for (let i = 0; i < count; i += CONTROL_CHUNK)
@@ -98,27 +108,55 @@ async function control(): Promise<boolean> {
 function summarise(): boolean {
   const missed = verdicts.filter(({ caught }) => caught.broken === null && caught.violation === null)
   const invalid = verdicts.filter(({ caught }) => caught.broken !== null)
-  const catches = new Map<string, number>()
-  for (const { caught } of verdicts)
-    for (const title of new Set(caught.by)) catches.set(title, (catches.get(title) ?? 0) + 1)
-  const known = new Set(verdicts.flatMap(({ caught }) => Object.keys(caught.checks)))
-  console.log('\nwho spoke up, and at how many of the bugs:')
-  for (const title of [...new Set([...known, ...catches.keys()])])
-    console.log(`  ${String(catches.get(title) ?? 'never').padStart(5)}  ${title}`)
+  printTable()
   const caught = verdicts.length - missed.length - invalid.length
   const minutes = ((performance.now() - startedMs) / 60_000).toFixed(1)
-  console.log(`\n${caught} of ${verdicts.length} bugs caught in ${minutes} minutes`)
+  const cpuMinutes = verdicts.reduce((sum, verdict) => sum + verdict.caught.cpuMs, 0) / 60_000
+  console.log(
+    `\n${caught} of ${verdicts.length} bugs caught in ${minutes} minutes with ${values.jobs} processes (${cpuMinutes.toFixed(1)} minutes of CPU; load of the machine ${loadavg()[0]!.toFixed(1)})`,
+  )
   for (const { bug } of missed) console.log(`MISSED: ${bug.name} (${bug.rule})`)
   for (const { bug } of invalid) console.log(`INVALID: ${bug.name} fails a minute without faults`)
   return missed.length + invalid.length === 0
 }
 
+/** Of each invariant, and whoever else spoke up, the bugs that it caught; with a star where it was the first. */
+function printTable(): void {
+  const catches = new Map<string, string[]>(invariantTitles().map((title): [string, string[]] => [title, []]))
+  for (const { bug, caught } of verdicts) {
+    caught.by.forEach((title, i) => {
+      const names = catches.get(title)
+      if (names === undefined) catches.set(title, [`${bug.name}*`])
+      else names.push(i === 0 ? `${bug.name}*` : bug.name)
+    })
+  }
+  console.log('\nwho spoke up, and at which bugs (*: before all others):')
+  for (const [title, names] of catches) {
+    console.log(`  ${title}: ${names.length === 0 ? 'NONE' : names.length}`)
+    for (const name of names) console.log(`      ${name}`)
+  }
+  const silent = [...catches].filter(([, names]) => names.length === 0).map(([title]) => title)
+  console.log(
+    silent.length === 0 ? 'every invariant caught something' : `caught nothing: ${silent.join('; ')}`,
+  )
+}
+
+function invariantTitles(): string[] {
+  const nobody = { clock: { nowMs: 0 }, nodes: [], minInsyncReplicas: 1, damagedNodes: new Set<number>() }
+  return new InvariantMonitor(nobody, 'all', () => {}).all.map(({ title }) => title)
+}
+
 function lineOf({ bug, caught }: Verdict): string {
   const name = bug.name.padEnd(50)
   if (caught.broken !== null) return `INVALID  ${name} ${caught.broken.slice(0, 160)}`
-  const seeds = `${caught.seeds} ${caught.seeds === 1 ? 'seed' : 'seeds'}`.padEnd(9)
-  if (caught.violation === null) return `MISSED   ${name} ${seeds} ${bug.rule}`
-  return `caught   ${name} ${seeds} by: ${caught.by[0]}; breaks ${bug.rule}`
+  const cost = `${(caught.cpuMs / 1000).toFixed(0)} s CPU`.padStart(9)
+  const seeds = caught.seeds === 1 ? '1 seed' : `${caught.seeds} seeds`
+  const way = caught.violation?.startsWith('schedule ') ? /schedule [^:]*/.exec(caught.violation)![0] : seeds
+  const how = `${way}${bug.profile === undefined || caught.seeds === 0 ? '' : ` of ${bug.profile}`}`.padEnd(
+    36,
+  )
+  if (caught.violation === null) return `MISSED   ${name} ${how} ${cost}  ${bug.rule}`
+  return `caught   ${name} ${how} ${cost}  by: ${caught.by[0]}; breaks ${bug.rule}`
 }
 
 async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
@@ -136,7 +174,11 @@ async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<
 
 function hunt(copy: string, what: Hunt): Promise<Catch> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [`${copy}/test/sim/mutants/hunt.js`, JSON.stringify(what)])
+    const child = spawn(process.execPath, [
+      ...process.execArgv,
+      `${copy}/test/sim/mutants/hunt.js`,
+      JSON.stringify(what),
+    ])
     let out = ''
     let err = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))

@@ -75,6 +75,8 @@ export class SimNode {
     private readonly voters: readonly NodeId[],
     private readonly properties: ReadonlyMap<string, string>,
     readonly roles: NodeRoles = { broker: true, controller: true },
+    /** Without a vote it asks for one by itself; else somebody has to ask for it. */
+    readonly joinsByItself = false,
   ) {
     this.disk = new SimDisk(world.clock)
     this.store = new SimStore(world.clock)
@@ -342,7 +344,9 @@ export class SimNode {
       controlListener: control,
       inspectListener: control,
       voters: this.voters.map((nodeId) => ({ nodeId, host: hostOf(nodeId), port: KAFKA_PORT + 1 })),
-      properties: this.properties,
+      properties: this.joinsByItself
+        ? new Map([...this.properties, ['controller.quorum.auto.join.enable', 'true']])
+        : this.properties,
       quorumSettings: { snapshotEntries: 10, snapshotTailEntries: 3 },
     }
   }

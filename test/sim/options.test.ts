@@ -47,13 +47,15 @@ describe('the command line of the simulation', () => {
     ['--speed', '1'],
     ['--nodes', '3', '--voters', '4'],
     ['--nodes', '3', '--dedicated'],
+    ['--nodes', '4', '--voters', '3', '--controllers', '2'],
+    ['--nodes', '4', '--voters', '3', '--controllers', '4', '--dedicated'],
   ])('refuses %s %s', (...args) => {
     expect(() => parseOptions(args, 0)).toThrow(UsageError)
   })
 
   it('names every option on which a life depends in the command that replays it', () => {
     const profile = profileByName('disks')!
-    const shape = { nodes: 5, voters: 3, isDedicated: true, seconds: 90 }
+    const shape = { nodes: 6, voters: 3, controllers: 5, isDedicated: true, seconds: 90 }
     const words = replayCommand({ seed: 7, ...shape, profile }).split(' ')
     expect(parsed(...words.slice(4))).toMatchObject({ seed: 7, ...shape, profile, trace: true })
   })

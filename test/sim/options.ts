@@ -12,6 +12,8 @@ export interface SimOptions {
   readonly nodes: number
   /** null: all nodes. */
   readonly voters: number | null
+  /** null: the voters. */
+  readonly controllers: number | null
   readonly isDedicated: boolean
   /** Simulated seconds under load and faults; the liveness phase comes on top. */
   readonly seconds: number
@@ -33,7 +35,8 @@ export const HELP = `Lives a cluster of real brokers in a simulated world; the s
   --budget-minutes M  wall-clock minutes after which a sweep begins no further life
   --nodes N           nodes (default 3), all of them voters and brokers unless said otherwise
   --voters V          the first V are voters, the others brokers that follow without a vote
-  --dedicated         those voters are controllers and no brokers
+  --controllers C     the first C are controllers: those that are no voters yet may be made some
+  --dedicated         the controllers are no brokers
   --minutes M         simulated minutes of a life under load and faults (default 1); the liveness phase comes on top
   --seconds S         the same in seconds
   --profile NAME      what strikes and how often (default: drawn from the seed)
@@ -43,6 +46,8 @@ ${PROFILES.map(({ name, about }) => `                        ${name.padEnd(12)}$
 npm run sim -- --seed 42                                     one life
 npm run sim -- --seed 42 --nodes 5 --minutes 10 --trace      a long one with its timeline
 npm run sim -- --seed 42 --nodes 6 --voters 3 --dedicated    three controllers and three brokers
+npm run sim -- --seed 42 --nodes 5 --controllers 5 --voters 3 --profile voters
+                                                             two more that are added and removed as voters
 npm run sim -- --seeds 500 --jobs 2                          a sweep
 npm run sim -- --seeds 100 --start 7000 --profile disks      a sweep of chosen seeds and faults
 
@@ -82,7 +87,12 @@ export function parseOptions(args: readonly string[], now: number): SimOptions |
   const voters = numbers.has('--voters') ? atLeastOne('--voters', numbers.get('--voters')!) : null
   if (voters !== null && voters > nodes)
     throw new UsageError('--voters are some of --nodes: no more than those')
-  if (isDedicated && (voters ?? nodes) >= nodes)
+  const controllers = numbers.has('--controllers')
+    ? atLeastOne('--controllers', numbers.get('--controllers')!)
+    : null
+  if (controllers !== null && (controllers > nodes || controllers < (voters ?? nodes)))
+    throw new UsageError('--controllers are --voters and more, and no more than --nodes')
+  if (isDedicated && (controllers ?? voters ?? nodes) >= nodes)
     throw new UsageError('--dedicated needs brokers as well: fewer --voters than --nodes')
   return {
     seed,
@@ -92,6 +102,7 @@ export function parseOptions(args: readonly string[], now: number): SimOptions |
     budgetMinutes: numbers.get('--budget-minutes') ?? 0,
     nodes,
     voters,
+    controllers,
     isDedicated,
     seconds: minutes === undefined ? (numbers.get('--seconds') ?? DEFAULT_SECONDS) : minutes * 60,
     profile,
@@ -108,6 +119,7 @@ const NUMBERS: ReadonlyMap<string, boolean> = new Map([
   ['--jobs', false],
   ['--nodes', false],
   ['--voters', false],
+  ['--controllers', false],
   ['--seconds', false],
   ['--minutes', true],
   ['--budget-minutes', true],
@@ -134,12 +146,13 @@ function profileNamed(name: string | undefined): Profile {
 }
 
 /** What a life depends on, apart from its seed and its profile. */
-export type LifeShape = Pick<SimOptions, 'nodes' | 'voters' | 'isDedicated' | 'seconds'>
+export type LifeShape = Pick<SimOptions, 'nodes' | 'voters' | 'controllers' | 'isDedicated' | 'seconds'>
 
 /** The command that lives this life again, with every option on which it depends. */
 export function replayCommand(life: LifeShape & { seed: number; profile: Profile }): string {
   const words = ['npm run sim --', `--seed ${life.seed}`, `--nodes ${life.nodes}`]
   if (life.voters !== null) words.push(`--voters ${life.voters}`)
+  if (life.controllers !== null) words.push(`--controllers ${life.controllers}`)
   if (life.isDedicated) words.push('--dedicated')
   words.push(`--profile ${life.profile.name}`)
   if (life.seconds !== DEFAULT_SECONDS) words.push(`--seconds ${life.seconds}`)

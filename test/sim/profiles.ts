@@ -25,6 +25,8 @@ export interface Load {
   readonly latestWithinMs: number
   /** The next administrative command comes after less than this. */
   readonly administerWithinMs: number
+  /** The next change of the voters comes after less than this; 0: none ever. */
+  readonly changeVotersWithinMs: number
   /** The next commit or look at one, of a group without members, comes after less than this. */
   readonly commitWithinMs: number
 }
@@ -60,6 +62,7 @@ const FIFTY: Load = {
   groupFetchIntervalMs: 500,
   latestWithinMs: 3_000,
   administerWithinMs: 1_000,
+  changeVotersWithinMs: 0,
   commitWithinMs: 1_000,
 }
 
@@ -99,10 +102,11 @@ const DISKS = {
 
 const STANDARD: Profile = {
   ...USUAL,
+  load: { ...FIFTY, changeVotersWithinMs: 15_000 },
   name: 'standard',
   about: 'some of everything',
   faults: { ...PARTITIONS, ...CRASHES, ...DISKS, clockJump: 2 },
-  percent: 46,
+  percent: 38,
 }
 
 export const PROFILES: readonly Profile[] = [
@@ -137,6 +141,23 @@ export const PROFILES: readonly Profile[] = [
     faults: { clockJump: 4, pause: 4, crash: 2, isolate: 2, slowLink: 1 },
     driftPpm: 50_000,
     percent: 10,
+  },
+  {
+    ...USUAL,
+    load: { ...FIFTY, changeVotersWithinMs: 2_500 },
+    name: 'voters',
+    about: 'voters that are added, promoted and removed, the leader too, with crashes, cuts and lost disks',
+    faults: {
+      isolate: 3,
+      oneWayCut: 2,
+      clientCut: 1,
+      connectionReset: 2,
+      ...CRASHES,
+      slowDisk: 2,
+      raftRot: 2,
+      wipe: 2,
+    },
+    percent: 8,
   },
   { ...USUAL, name: 'calm', about: 'no faults', faults: {}, powerCutAfterVote: 0, percent: 2 },
 ]

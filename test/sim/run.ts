@@ -11,9 +11,20 @@ const compression = await loadCompression()
 
 function live(seed: number, onLine?: (line: string) => void): RunResult {
   const { nodes, seconds, isDedicated } = options
+  const controllers = options.controllers ?? undefined
   const voters = options.voters ?? nodes
   const profile = options.profile ?? profileOfSeed(seed)
-  return new SimRun({ seed, nodes, voters, isDedicated, seconds, profile, compression, onLine }).run()
+  return new SimRun({
+    seed,
+    nodes,
+    voters,
+    controllers,
+    isDedicated,
+    seconds,
+    profile,
+    compression,
+    onLine,
+  }).run()
 }
 
 if (options.isWorker) {

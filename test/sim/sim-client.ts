@@ -1,5 +1,6 @@
 import type { SeededRandom } from '../../src/lib/prng.js'
 import { randomBelow } from '../../src/lib/prng.js'
+import type { ControllerCommand, ControllerReply } from '../../src/metadata/commands.js'
 import type { Compression } from '../../src/ports/compression.js'
 import type { Dialer } from '../../src/ports/network.js'
 import { ErrorCode } from '../../src/wire/errors.js'
@@ -46,6 +47,10 @@ export const WORKLOAD_EVENTS = [
   'partitionsCreated',
   'preferredElections',
   'reassignments',
+  'votersAdded',
+  'votersPromoted',
+  'votersRemoved',
+  'leadersRemoved',
   'groupJoins',
   'groupLeaves',
   'groupDeaths',
@@ -59,6 +64,15 @@ export interface ClientWorld {
   readonly random: SeededRandom
   readonly compression: Compression
   readonly nodeIds: readonly number[]
+  /** Who may be a voter. */
+  readonly controllers: readonly number[]
+  /** By the inspection service of this node, where it runs; else `done` never comes. */
+  command(
+    nodeId: number,
+    command: ControllerCommand,
+    timeoutMs: number,
+    done: (reply: ControllerReply) => void,
+  ): void
   readonly load: Load
   readonly observer: WorkloadObserver
   readonly history: HistoryRecorder

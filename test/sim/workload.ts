@@ -4,6 +4,7 @@ import { SimCommitter, SimGroupMember } from './groups.js'
 import { SimCarelessProducer, SimPlainProducer, SimProducer } from './producers.js'
 import type { Load } from './profiles.js'
 import type { ClientWorld, SimClient } from './sim-client.js'
+import { SimQuorumAdmin } from './voters.js'
 
 export const TOPIC = 'sim'
 export const PARTITIONS = 3
@@ -23,6 +24,7 @@ export class Workload {
   private readonly senders: SimClient[] = []
   private readonly members = new Map<number, SimGroupMember>()
   private administrator: SimAdministrator | null = null
+  private quorumAdmin: SimQuorumAdmin | null = null
   private memberCount = 0
   private membersStay = false
 
@@ -58,16 +60,22 @@ export class Workload {
     this.make('o0', SimCommitter).start()
     this.administrator = this.make('a0', SimAdministrator)
     this.administrator.start()
+    if (load.changeVotersWithinMs > 0) {
+      this.quorumAdmin = this.make('v0', SimQuorumAdmin)
+      this.quorumAdmin.start()
+    }
   }
 
-  /** Members that are there stay: the group must come to rest. */
+  /** Members and voters that are there stay: the group and the quorum must come to rest. */
   keepMembers(): void {
     this.membersStay = true
+    this.quorumAdmin?.settle()
   }
 
   stopSending(): void {
     for (const sender of this.senders) sender.stop()
     this.administrator?.stop()
+    this.quorumAdmin?.stop()
   }
 
   /** The endgame: a new client that reads everything from the beginning. */

@@ -1,10 +1,11 @@
 import type { NodeRoles } from '../../src/broker/node-config.js'
 import type { PeerMessage } from '../../src/broker/peer-message.js'
 import { randomBelow, randomBetween, SeededRandom } from '../../src/lib/prng.js'
+import type { ControllerCommand, ControllerReply } from '../../src/metadata/commands.js'
 import type { MetadataImage, PartitionImage } from '../../src/metadata/image.js'
 import type { Compression } from '../../src/ports/compression.js'
 import type { Entry } from '../../src/raft/types.js'
-import { SimWorldClock } from './clock.js'
+import { type SimProcess, SimWorldClock } from './clock.js'
 import { FAULTS, type Fault, FaultSchedule } from './faults.js'
 import { describeNode, isQuiet, isQuorumWhole, isWhole, replicaHolders } from './health.js'
 import type { SimEvent } from './heap.js'
@@ -25,7 +26,9 @@ export interface RunOptions {
   readonly nodes: number
   /** The first so many are controllers and found the cluster; the others follow without a vote. Unless said: all. */
   readonly voters?: number
-  /** Those are controllers alone, and the others the brokers. */
+  /** The first so many are controllers, who may be made voters; unless said: those that are. */
+  readonly controllers?: number | undefined
+  /** Controllers are no brokers. */
   readonly isDedicated?: boolean
   /** Simulated seconds under load and faults. */
   readonly seconds: number
@@ -86,8 +89,6 @@ const BROKER_PROPERTIES: Readonly<Record<string, string>> = {
   // Below what a fault may last: leaders have to shrink their ISR themselves, not the controller alone.
   'replica.lag.time.max.ms': '3000',
   'replica.high.watermark.checkpoint.interval.ms': '1000',
-  // A node that lost its disk, or its Raft log, has a vote again by itself.
-  'controller.quorum.auto.join.enable': 'true',
 }
 
 /** One life of a cluster: start, load under faults, heal, and the reckoning. The same seed gives the same life. */
@@ -154,20 +155,19 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.peers = new SimPeerNetwork<PeerMessage>(this.network)
     const ids = Array.from({ length: options.nodes }, (_, i) => i + 1)
     const voters = ids.slice(0, options.voters ?? options.nodes)
+    const controllers = ids.slice(0, options.controllers ?? voters.length)
     const rolesOf = (id: number): NodeRoles =>
-      voters.includes(id)
+      controllers.includes(id)
         ? { broker: options.isDedicated !== true, controller: true }
         : { broker: true, controller: false }
-    this.nodes = ids.map(
-      (id) =>
-        new SimNode(
-          id,
-          this,
-          voters,
-          new Map([['node.id', String(id)], ...Object.entries(BROKER_PROPERTIES)]),
-          rolesOf(id),
-        ),
-    )
+    // Whoever lost its disk, or its Raft log, has a vote again by itself; where voters come and go, not everybody.
+    const isChanging = this.profile.load.changeVotersWithinMs > 0 && controllers.length >= 3
+    const joinsByItself = (id: number): boolean =>
+      voters.includes(id) && !(isChanging && id === voters.at(-1))
+    this.nodes = ids.map((id) => {
+      const properties = new Map([['node.id', String(id)], ...Object.entries(BROKER_PROPERTIES)])
+      return new SimNode(id, this, voters, properties, rolesOf(id), joinsByItself(id))
+    })
     this.minInsyncReplicas = Math.min(2, this.brokers.length)
     this.invariants = new InvariantMonitor(this, options.judgedBy ?? 'all', (violation) =>
       this.onViolation(violation),
@@ -230,16 +230,31 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     if (this.hasFaults) this.faults.start()
     this.clock.runFor(this.options.seconds * 1000)
     this.workload.keepMembers()
-    if (this.hasFaults && this.nodes.length >= 3) this.serveWithout(this.oneToLose())
+    const lost = this.hasFaults && this.nodes.length >= 3 ? this.oneToLose() : null
+    if (lost !== null) this.serveWithout(lost)
     this.faults.stop(null)
     this.serveWithAll()
   }
 
-  /** Anybody, unless somebody is without a vote or fetches a lost log anew: the others cannot spare another. */
-  private oneToLose(): SimNode {
+  /**
+   * Anybody, unless somebody is without a vote or fetches a lost log anew: the others cannot spare another. Null: each of
+   * them is needed, since voters were removed.
+   */
+  private oneToLose(): SimNode | null {
     const weak = this.nodes.filter((node) => this.faults.budget.isDamaged(node))
-    const from = weak.length > 0 ? weak : this.nodes
-    return from[randomBelow(this.random, from.length)]!
+    const from = (weak.length > 0 ? weak : this.nodes).filter((node) => this.canSpare(node))
+    return from.length === 0 ? null : from[randomBelow(this.random, from.length)]!
+  }
+
+  /** Whichever of the sets of voters counts in the end, the others are a majority of it. */
+  private canSpare(node: SimNode): boolean {
+    const { directories } = this.invariants.facts
+    return this.invariants.facts.possibleConfigurations().every(({ voters }) => {
+      const present = voters.filter(
+        (v) => v.nodeId !== node.id && directories.get(v.nodeId) === v.directoryId,
+      )
+      return present.length * 2 > voters.length
+    })
   }
 
   /** Liveness: a random majority must serve, whatever became of the rest. */
@@ -314,10 +329,28 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       random: this.random.fork(),
       compression: this.compression,
       nodeIds: this.brokers.map((n) => n.id),
+      controllers: this.nodes.filter(({ roles }) => roles.controller).map(({ id }) => id),
+      command: (nodeId, command, timeoutMs, done) => this.command(process, nodeId, command, timeoutMs, done),
       load: this.profile.load,
       observer: this,
       history: this.history,
     }
+  }
+
+  /** As the inspection service of a node hands it on. */
+  private command(
+    client: SimProcess,
+    nodeId: number,
+    command: ControllerCommand,
+    timeoutMs: number,
+    done: (reply: ControllerReply) => void,
+  ): void {
+    const node = this.nodes.find(({ id }) => id === nodeId)!
+    if (!node.isUp) return
+    node.process!.schedule(1, () => {
+      const context = { principal: 'User:admin', clientId: '', clientAddress: '', listener: '' }
+      node.quorum?.submit(command, context, timeoutMs, (reply) => client.schedule(1, () => done(reply)))
+    })
   }
 
   private observe(): void {

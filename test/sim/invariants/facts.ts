@@ -1,6 +1,6 @@
 import type { NodeId, Term, Uuid } from '../../../src/lib/ids.js'
 import type { MetadataImage, PartitionImage } from '../../../src/metadata/image.js'
-import type { Entry } from '../../../src/raft/types.js'
+import type { Configuration, Entry } from '../../../src/raft/types.js'
 import type { StoredBatch } from '../log-index.js'
 import type { SimNode } from '../node.js'
 import type { ReplicaState, Watched } from './invariant.js'
@@ -11,6 +11,8 @@ export interface PartitionFact {
   readonly partition: PartitionImage
   readonly previous: PartitionImage | undefined
 }
+
+type ConfigurationEntry = Extract<Entry, { type: 'configuration' }>
 
 export interface CommittedEntry {
   readonly term: Term
@@ -111,6 +113,17 @@ export class Facts {
 
   /** Of Raft, by 'index@term': an entry that lay in some log. */
   readonly entries = new Map<string, Entry>()
+
+  /** The newest committed set of voters, and those that some log may hold behind it. */
+  possibleConfigurations(): readonly Configuration[] {
+    const found: ConfigurationEntry[] = []
+    for (const entry of this.entries.values()) if (entry.type === 'configuration') found.push(entry)
+    const isCommitted = ({ index, term }: ConfigurationEntry): boolean => this.committed[index]?.term === term
+    const newest = Math.max(0, ...found.filter(isCommitted).map(({ index }) => index))
+    return found
+      .filter((entry) => entry.index > newest || (entry.index === newest && isCommitted(entry)))
+      .map(({ configuration }) => configuration)
+  }
 }
 
 export function keyOf(topicId: string, partitionId: number): string {

@@ -44,6 +44,7 @@ import {
   SameCommandEverywhere,
   SnapshotsAreExact,
 } from './raft-log.js'
+import { NewestConfigurationCounts, RemovedLeadersStepDown, VotersChangeOneAtATime } from './raft-voters.js'
 import {
   AcknowledgedIsDurable,
   FollowersCoverOnlyReconciled,
@@ -83,15 +84,16 @@ export class InvariantMonitor implements Watched {
   /** @param onViolation told once of each invariant that was violated; where it returns, the others go on looking */
   constructor(
     private readonly world: Observed,
-    judgedBy: 'clients' | 'all',
+    private readonly judgedBy: 'clients' | 'all',
     private readonly onViolation: (violation: Violation) => void,
   ) {
+    const logs = new LogMatching()
     const commits = new SameCommandEverywhere()
     this.all = [
       this.elections,
       new TermsAreDurable(),
       new OneVotePerTerm(),
-      new LogMatching(),
+      logs,
       new LeaderCompleteness(),
       commits,
       new CommitIsFinal(),
@@ -118,6 +120,9 @@ export class InvariantMonitor implements Watched {
       this.checkQuorum,
       new LiveLeadersAreKept(),
       new UnfencedBrokersAreReady(),
+      new VotersChangeOneAtATime(logs),
+      new NewestConfigurationCounts(logs),
+      new RemovedLeadersStepDown(),
     ]
     this.active = judgedBy === 'all' ? this.all : [this.consumed]
     for (const node of world.nodes) this.disks.set(node.id, new LogIndex(node.disk))
@@ -173,6 +178,7 @@ export class InvariantMonitor implements Watched {
 
   /** After each event that ran on a node. */
   afterEvent(node: SimNode): void {
+    if (this.judgedBy === 'clients') return
     const broker = node.node
     if (!node.isUp || broker === null || broker.state === 'stopped') return
     let watch = this.watches.get(node)

@@ -15,14 +15,18 @@ const codec = createMetadataRecordCodec()
 export class LogMatching extends Invariant {
   readonly title = '4 log matching'
   private readonly identities = new Map<string, string>()
+  /** Sets of voters that came into the node's log in this event, for whoever looks next. */
+  readonly freshConfigurations: Extract<Entry, { type: 'configuration' }>[] = []
 
   override onRaft(world: Watched, node: SimNode, now: RaftState, before: RaftState | null): void {
+    this.freshConfigurations.length = 0
     const from = firstUnseen(now, before)
     if (from > now.lastIndex) return
     const entries = now.raft.entries(from, now.lastIndex - from + 1)
     let previousTerm = now.raft.termAt(from - 1)
     for (const entry of entries) {
       this.checks++
+      if (entry.type === 'configuration') this.freshConfigurations.push(entry)
       const key = `${entry.index}@${entry.term}`
       const identity = `${previousTerm ?? '?'} ${fingerprint(entry)}`
       const known = this.identities.get(key)

@@ -1,4 +1,6 @@
 import { loadCompression } from '../../../src/adapters/compression.js'
+import type { Compression } from '../../../src/ports/compression.js'
+import { Violation } from '../invariants/invariant.js'
 import { profileByName, profileOfSeed } from '../profiles.js'
 import { SCHEDULES } from '../schedules/index.js'
 import { Stage } from '../schedules/stage.js'
@@ -12,19 +14,21 @@ export interface Hunt {
   readonly profile: string | null
   /** A minute without faults first. */
   readonly isBug: boolean
-  /** Played where no seed showed the bug. */
-  readonly schedule: string | null
+  /** Played before any seed is lived. */
+  readonly schedules: readonly string[]
 }
 
 export interface Catch {
   /** Where already a life without faults failed those who only look at what clients see. */
   readonly broken: string | null
-  /** Lived, the one that failed included. */
+  /** Lived, the one that failed included; 0: a schedule showed it. */
   readonly seeds: number
   readonly violation: string | null
   /** The invariant that spoke first, and those that spoke up within the next seconds. */
   readonly by: readonly string[]
   readonly checks: Readonly<Record<string, number>>
+  /** CPU milliseconds of this process. */
+  readonly cpuMs: number
 }
 
 const CALM_SECONDS = 60
@@ -33,45 +37,63 @@ const SECONDS_AFTER_VIOLATION = 5
 // Also imported for its types.
 if (process.argv[1]?.endsWith('hunt.js')) {
   const hunt = JSON.parse(process.argv[2]!) as Hunt
-  console.log(JSON.stringify(await run(hunt)))
+  const found = run(hunt, await loadCompression())
+  const { user, system } = process.cpuUsage()
+  console.log(JSON.stringify({ ...found, cpuMs: Math.round((user + system) / 1000) }))
 }
 
-async function run(hunt: Hunt): Promise<Catch> {
-  const compression = await loadCompression()
-  const common = { nodes: 3, compression }
+function run(hunt: Hunt, compression: Compression): Omit<Catch, 'cpuMs'> {
   const checks: Record<string, number> = {}
-  const none = { seeds: 0, violation: null, by: [], checks }
+  const none = { broken: null, seeds: 0, violation: null, by: [], checks }
   if (hunt.isBug) {
-    const calm = profileByName('calm')!
-    const seed = hunt.seeds[0]!
-    const result = new SimRun({
-      ...common,
-      seed,
-      seconds: CALM_SECONDS,
-      profile: calm,
-      judgedBy: 'clients',
-    }).run()
-    if (result.violation !== null) return { ...none, broken: result.violation }
+    const broken = calmMinute(hunt.seeds[0] ?? 1, compression)
+    if (broken !== null) return { ...none, broken }
+  }
+  for (const name of hunt.schedules) {
+    const failure = play(name, compression)
+    if (failure !== null) return { ...none, ...failure }
   }
   let lived = 0
   for (const seed of hunt.seeds) {
     lived++
-    const profile = hunt.profile === null ? profileOfSeed(seed) : profileByName(hunt.profile)
-    if (profile === undefined) throw new Error(`no profile is called ${hunt.profile}`)
-    const { seconds } = hunt
-    const options = { ...common, seed, seconds, profile, secondsAfterViolation: SECONDS_AFTER_VIOLATION }
-    const result: RunResult = new SimRun(options).run()
+    const result = live(hunt, seed, compression)
     for (const [title, count] of Object.entries(result.checks)) checks[title] = (checks[title] ?? 0) + count
     if (result.violation === null) continue
-    return { broken: null, seeds: lived, violation: result.violation, by: result.violated, checks }
+    const by = [...new Set(result.violated)]
+    return { ...none, seeds: lived, violation: `seed ${seed}: ${result.violation}`, by }
   }
-  const missed = { ...none, broken: null, seeds: lived }
-  const schedule = SCHEDULES.find(({ name }) => name === hunt.schedule)
-  if (schedule === undefined) return missed
+  return { ...none, seeds: lived }
+}
+
+/** What is wrong with it; null: nothing. */
+function calmMinute(seed: number, compression: Compression): string | null {
+  const profile = profileByName('calm')!
+  return new SimRun({
+    nodes: 3,
+    compression,
+    seed,
+    seconds: CALM_SECONDS,
+    profile,
+    judgedBy: 'clients',
+  }).run().violation
+}
+
+function live({ profile: named, seconds }: Hunt, seed: number, compression: Compression): RunResult {
+  const profile = named === null ? profileOfSeed(seed) : profileByName(named)
+  if (profile === undefined) throw new Error(`no profile is called ${named}`)
+  const secondsAfterViolation = SECONDS_AFTER_VIOLATION
+  return new SimRun({ nodes: 3, compression, seed, seconds, profile, secondsAfterViolation }).run()
+}
+
+/** Null: the schedule passes. */
+function play(name: string, compression: Compression): Pick<Catch, 'violation' | 'by'> | null {
+  const schedule = SCHEDULES.find((each) => each.name === name)
+  if (schedule === undefined) throw new Error(`no schedule is called ${name}`)
   try {
     schedule.play(new Stage(compression))
-    return missed
+    return null
   } catch (error) {
-    return { ...missed, violation: (error as Error).message, by: [`schedule ${schedule.name}`] }
+    const by = error instanceof Violation ? error.invariant : 'crash'
+    return { violation: `schedule ${name}: ${(error as Error).message}`, by: [by] }
   }
 }

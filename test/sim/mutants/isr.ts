@@ -137,6 +137,13 @@ export const ISR_BUGS: readonly PlantedBug[] = [
     replace: 'return 1;',
   },
   {
+    name: 'keeps-an-elr-that-a-lower-minimum-makes-void',
+    rule: "Minimum ISR: a change of the configuration and the ELR's clearing are one atomic batch",
+    file: 'src/metadata/controller/min-isr.js',
+    find: 'if (partition.elr.length > 0 || isMoving(partition))',
+    replace: 'if (isMoving(partition))',
+  },
+  {
     name: 'lets-a-quarantined-replica-lead',
     rule: '966: a replica whose log was quarantined leaves ISR and ELR',
     file: 'src/metadata/controller/brokers.js',

@@ -18,7 +18,7 @@ export interface PlantedBug extends Edit {
   readonly also?: readonly Edit[]
   /** The profile under whose faults it is looked for; else the one that each seed draws. */
   readonly profile?: string
-  /** What shows it where no seed did; else the schedule that names it. */
+  /** A schedule that shows it, beside one that names it: played before chance is tried. */
   readonly schedule?: string
 }
 

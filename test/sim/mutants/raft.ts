@@ -81,6 +81,14 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     progress.toldCommitIndex = commitIndex;`,
     replace: `    const commitIndex = core.commitIndex;
     progress.toldCommitIndex = commitIndex;`,
+    also: [
+      {
+        file: 'src/raft/follower.js',
+        find: `    if (core.log.termAt(message.commitIndex) === message.commitTerm)
+        core.commitTo(message.commitIndex);`,
+        replace: '    core.commitTo(Math.min(message.commitIndex, core.log.lastIndex));',
+      },
+    ],
     profile: 'partitions',
     schedule: 'divergent-tails',
   },
@@ -292,5 +300,64 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
       },
     ],
     profile: 'disks',
+  },
+  {
+    name: 'changes-voters-before-its-term-has-committed',
+    rule: "853: only after an entry of the leader's own term has committed",
+    file: 'src/raft/membership-change.js',
+    find: 'if (core.commitIndex < role.firstIndexOfTerm) {',
+    replace: 'if (false) {',
+    also: [
+      {
+        file: 'src/broker/quorum/quorum-reactor.js',
+        find: "canDecide: ({ type }) => this.member?.controller[type === 'describeQuorum' ? 'isActive' : 'canPropose'] ?? false,",
+        replace: 'canDecide: () => this.member?.node.isLeader ?? false,',
+      },
+    ],
+  },
+  {
+    name: 'changes-voters-while-they-change',
+    rule: '853: one change at a time',
+    file: 'src/raft/membership-change.js',
+    find: 'if (role.membership !== undefined || core.log.configurationIndex > core.commitIndex) {',
+    replace: 'if (false) {',
+    profile: 'voters',
+  },
+  {
+    name: 'keeps-voters-whose-entry-was-cut',
+    rule: '853: the newest configuration reverts when it is truncated',
+    file: 'src/raft/log-view.js',
+    find: 'while ((this.configurations.at(-1)?.index ?? 0) >= index)\n            this.configurations.pop();',
+    replace: ';',
+    profile: 'voters',
+  },
+  {
+    name: 'goes-by-voters-once-they-are-committed',
+    rule: '853: the newest configuration counts from the moment it is appended',
+    file: 'src/raft/core.js',
+    find: 'get configuration() {\n        return this.log.configuration;',
+    replace: `get configuration() {
+        if (this.log.configurationIndex > this.commitIndex && this.log.configurationBefore !== undefined)
+            return this.log.configurationBefore;
+        return this.log.configuration;`,
+    profile: 'voters',
+  },
+  {
+    name: 'counts-itself-after-its-removal',
+    rule: '853: a removed leader leads until that commits, and does not count itself',
+    file: 'src/raft/leader.js',
+    find: 'const index = majorityValue(matches);',
+    replace: `if (!core.isVoter)
+        matches.push(core.outbox.durableIndex);
+    const index = majorityValue(matches);`,
+    profile: 'voters',
+  },
+  {
+    name: 'leads-on-after-its-removal',
+    rule: '853: a removed leader steps down',
+    file: 'src/raft/membership-change.js',
+    find: 'if (!core.isVoter && core.log.configurationIndex <= core.commitIndex)',
+    replace: 'if (false)',
+    profile: 'voters',
   },
 ]

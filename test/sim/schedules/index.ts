@@ -399,6 +399,77 @@ export const SCHEDULES: readonly Schedule[] = [
     },
   },
   {
+    name: 'early-change',
+    about: 'a new leader changes the voters before it has committed anything (the single-server bug of 2015)',
+    mutant: 'changes-voters-before-its-term-has-committed',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      stage.node(1).crash()
+      stage.holds = (_from, _to, message) => message.type === 'raft' && message.message.type === 'append'
+      const successor = (): number | undefined =>
+        [2, 3].find((id) => stage.node(id).quorum?.status().role === 'leader')
+      stage.wait('new leader', () => successor() !== undefined)
+      const leader = successor()!
+      stage.runFor(150)
+      stage.removeVoter(leader, 1)
+      stage.runFor(300)
+      stage.expect('the voters are the same', stage.voters(leader) === '1,2,3')
+      stage.finish()
+    },
+  },
+  {
+    name: 'two-changes',
+    about: 'a leader changes the voters twice before the first change has committed (Raft thesis §4.1)',
+    mutant: 'changes-voters-while-they-change',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      stage.holds = (_from, to, message) =>
+        to === 1 && message.type === 'raft' && message.message.type === 'appendReply'
+      stage.removeVoter(1, 2)
+      stage.removeVoter(1, 3)
+      stage.runFor(300)
+      stage.expect('one voter has left', stage.voters(1) === '1,3')
+      stage.finish()
+    },
+  },
+  {
+    name: 'reverted-change',
+    about: 'a set of voters counts although its entry was cut off (Raft §6)',
+    mutant: 'keeps-voters-whose-entry-was-cut',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      stage.holds = (from, _to, message) =>
+        from === 1 && message.type === 'raft' && message.message.type === 'append'
+      stage.removeVoter(1, 3)
+      stage.wait('appended change', () => stage.voters(1) === '1,2')
+      stage.isolate(1)
+      stage.wait('new controller', () => [2, 3].includes(stage.controller() ?? 1))
+      stage.runFor(1_000)
+      stage.holds = null
+      stage.held.length = 0
+      stage.heal()
+      stage.runFor(3_000)
+      stage.expect('the former voters are back', stage.voters(1) === '1,2,3')
+      stage.finish()
+    },
+  },
+  {
+    name: 'own-removal',
+    about: 'a leader that takes its own vote counts itself all the same (Raft thesis §4.2.2)',
+    mutant: 'counts-itself-after-its-removal',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      stage.holds = (from, to, message) =>
+        from === 1 && to === 3 && message.type === 'raft' && message.message.type === 'append'
+      stage.removeVoter(1, 1)
+      stage.runFor(500)
+      stage.release()
+      stage.wait('new controller', () => [2, 3].includes(stage.controller() ?? 1))
+      stage.expect('the voters are the others', stage.voters(2) === '2,3')
+      stage.finish()
+    },
+  },
+  {
     name: 'two-wiped-nodes',
     about: 'two empty nodes of three found a cluster, and erase the third',
     mutant: 'founds-with-a-majority',

@@ -161,6 +161,22 @@ export class Stage implements SimNodeWorld, Observed {
     this.call(id, IncrementalAlterConfigs, 1, { resources, validateOnly: false }, () => {})
   }
 
+  /** Has a node ask for a vote to be taken, and waits for nothing. */
+  removeVoter(asked: number, id: number): void {
+    const node = this.node(asked)
+    const voter = node.quorum!.status().voters.find(({ nodeId }) => nodeId === id)!
+    const context = { principal: 'User:admin', clientId: '', clientAddress: '', listener: '' }
+    node.process!.schedule(0, () =>
+      node.quorum!.submit({ type: 'removeVoter', ...voter }, context, 2_000, () => {}),
+    )
+  }
+
+  /** As the consensus of this node goes by. */
+  voters(id: number): string {
+    const voters = this.node(id).quorum?.status().voters ?? []
+    return voters.map(({ nodeId }) => nodeId).join()
+  }
+
   /** The leader of the groups' partition, as this node knows it. */
   coordinator(as: number): number | undefined {
     return this.node(as).node?.services.metadata.image.topicsByName.get('__consumer_offsets')?.partitions[0]
