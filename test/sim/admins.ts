@@ -57,7 +57,8 @@ export class SimAdministrator extends SimClient {
     const present = [...this.topics].filter(([, { exists }]) => exists === true).map(([name]) => name)
     const one = present[this.draw(Math.max(1, present.length))]
     const kind = this.draw(12)
-    if (kind < 4) this.configure(done)
+    if (kind === 3 && one !== undefined) this.configureMinimum(one, done)
+    else if (kind < 4) this.configure(done)
     else if (kind < 6) this.elect(done)
     else if (kind < 8 && present.length < MOST_TOPICS) this.create(done)
     else if (kind >= 10) this.reassign(this.draw(2) === 0 ? one : undefined, done)
@@ -115,6 +116,19 @@ export class SimAdministrator extends SimClient {
       }
       this.report(errorCode, 'configChanges', done)
     })
+  }
+
+  /** Of a topic that nobody writes to: what is acknowledged keeps the minimum that the invariants count on. */
+  private configureMinimum(resourceName: string, done: () => void): void {
+    const value = String(1 + this.draw(3))
+    const configs = [{ name: 'min.insync.replicas', configOperation: OPERATION_SET, value }]
+    const body = {
+      resources: [{ resourceType: RESOURCE_TOPIC, resourceName, configs }],
+      validateOnly: false,
+    }
+    this.call(this.anyNode(), IncrementalAlterConfigs, 1, body, (response) =>
+      this.report(response?.responses[0]?.errorCode ?? NOT_ANSWERED, 'minimumChanges', done),
+    )
   }
 
   private elect(done: () => void): void {

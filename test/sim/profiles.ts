@@ -102,7 +102,7 @@ const DISKS = {
 
 const STANDARD: Profile = {
   ...USUAL,
-  load: { ...FIFTY, changeVotersWithinMs: 15_000 },
+  load: { ...FIFTY, changeVotersWithinMs: 8_000 },
   name: 'standard',
   about: 'some of everything',
   faults: { ...PARTITIONS, ...CRASHES, ...DISKS, clockJump: 2 },

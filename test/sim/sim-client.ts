@@ -42,6 +42,7 @@ export interface WorkloadObserver {
 
 export const WORKLOAD_EVENTS = [
   'configChanges',
+  'minimumChanges',
   'topicsCreated',
   'topicsDeleted',
   'partitionsCreated',

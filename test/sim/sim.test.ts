@@ -43,7 +43,8 @@ describe('a cluster in a simulated world', { timeout: TIMEOUT_MS }, () => {
     { nodes: 5, voters: 5, isDedicated: false },
     { nodes: 5, voters: 3, isDedicated: false },
     { nodes: 6, voters: 3, isDedicated: true },
-  ])('lives with $nodes nodes, $voters of them voters, dedicated: $isDedicated', (shape) => {
+    { nodes: 5, voters: 3, controllers: 5, isDedicated: false },
+  ])('lives with $nodes nodes, $voters of them voters, controllers: $controllers, dedicated: $isDedicated', (shape) => {
     expect(new SimRun({ seed: 36, ...shape, seconds: SECONDS, compression }).run().violation).toBeNull()
   })
 

@@ -1,4 +1,4 @@
-import type { NodeId, Term, Uuid } from '../../../src/lib/ids.js'
+import type { LogIndex, NodeId, Term, Uuid } from '../../../src/lib/ids.js'
 import type { MetadataImage, PartitionImage } from '../../../src/metadata/image.js'
 import type { Configuration, Entry } from '../../../src/raft/types.js'
 import type { StoredBatch } from '../log-index.js'
@@ -31,6 +31,8 @@ export class Facts {
   readonly directories = new Map<NodeId, Uuid>()
   /** The newest committed state of each partition, by key. */
   readonly newest = new Map<string, PartitionImage>()
+  private newestImageIndex: LogIndex = 0
+  private readonly minimums = new Map<Uuid, number | undefined>()
   /** Every state of a partition by its partition epoch. */
   private readonly states = new Map<string, (PartitionImage | undefined)[]>()
   private readonly seen = new WeakSet<PartitionImage>()
@@ -41,10 +43,16 @@ export class Facts {
   /** What lay below it, batch by batch, in the order of offsets. */
   private readonly batches = new Map<string, StoredBatch[]>()
 
-  /** States of partitions that nobody had shown before, oldest first within a partition. */
-  noteImage(image: MetadataImage): PartitionFact[] {
+  /**
+   * @param appliedIndex up to where the image shows the log
+   * @returns states of partitions that nobody had shown before, oldest first within a partition
+   */
+  noteImage(image: MetadataImage, appliedIndex: LogIndex): PartitionFact[] {
     const found: PartitionFact[] = []
+    const isNewest = appliedIndex >= this.newestImageIndex
+    if (isNewest) this.newestImageIndex = appliedIndex
     for (const topic of image.topicsById.values()) {
+      if (isNewest) this.minimums.set(topic.id, configuredMinimum(image, topic.name))
       for (let id = 0; id < topic.partitions.length; id++) {
         const partition = topic.partitions[id]!
         if (this.seen.has(partition)) continue
@@ -63,6 +71,11 @@ export class Facts {
       }
     }
     return found
+  }
+
+  /** `min.insync.replicas` of the topic, by the key of one of its partitions; undefined: the default. */
+  minimumOf(key: string): number | undefined {
+    return this.minimums.get(key.slice(0, key.lastIndexOf(':')))
   }
 
   /** The state that was seen first under this partition epoch. */
@@ -124,6 +137,12 @@ export class Facts {
       .filter((entry) => entry.index > newest || (entry.index === newest && isCommitted(entry)))
       .map(({ configuration }) => configuration)
   }
+}
+
+/** `min.insync.replicas` as the topic overrides it; undefined: the default. */
+export function configuredMinimum(image: MetadataImage, topic: string): number | undefined {
+  const value = image.topicConfig(topic).get('min.insync.replicas')
+  return value === undefined ? undefined : Number(value)
 }
 
 export function keyOf(topicId: string, partitionId: number): string {

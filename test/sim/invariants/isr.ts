@@ -4,7 +4,7 @@ import type { MetadataImage, PartitionImage } from '../../../src/metadata/image.
 import { maximalIsr, proposedIsr } from '../../../src/partition/isr.js'
 import type { LeaderState } from '../../../src/partition/leader-state.js'
 import type { SimNode } from '../node.js'
-import { keyOf, type PartitionFact } from './facts.js'
+import { configuredMinimum, keyOf, type PartitionFact } from './facts.js'
 import { Invariant, type ReplicaState, type Watched } from './invariant.js'
 
 /** The leader of this very state, where its process runs and knows it. */
@@ -34,7 +34,7 @@ export class LeaderWaitsForAllEligible extends Invariant {
   }
 
   private judge(world: Watched, name: string, key: string, image: PartitionImage): void {
-    if (image.isr.length < Math.min(world.minInsyncReplicas, countedReplicas(image))) return
+    if (image.isr.length < minIsrOf(world, world.facts.minimumOf(key), image)) return
     const leader = leaderOf(world, key, image)
     if (leader === undefined) return
     this.checks++
@@ -136,7 +136,9 @@ export class OnlyLiveReplicasJoin extends Invariant {
 /** What the count of a partition's eligible leaders depends on, up to its newest state. */
 interface Eligible {
   readonly partition: PartitionImage
-  /** Its ISR was no smaller than the minimum once: a topic may begin with less. */
+  /** As the topic's configuration has it. */
+  readonly minimum: number | undefined
+  /** Under that minimum its ISR was no smaller than the minimum once: a topic may begin with less. */
   readonly wasWhole: boolean
   /** Since the ISR was last that large: members whose disks were damaged. They held everything, and count as if they still did. */
   readonly lost: ReadonlySet<NodeId>
@@ -147,32 +149,60 @@ export class IsrIsSound extends Invariant {
   readonly title = '18 ISR and ELR are sound'
   private readonly eligible = new Map<string, Eligible>()
 
-  override onState(world: Watched, { name, partition }: PartitionFact, key: string): void {
+  override onState(
+    world: Watched,
+    { name, partition }: PartitionFact,
+    key: string,
+    image: MetadataImage,
+  ): void {
     this.checks++
     const { isr, elr, replicas, leader } = partition
     const where = whereOf(name, partition)
     if ([...isr, ...elr].some((member) => !replicas.includes(member))) this.fail(`a stranger in ${where}`)
     if (isr.some((member) => elr.includes(member))) this.fail(`a member of both in ${where}`)
-    if (isr.length >= minIsrOf(world, partition) && elr.length > 0) this.fail(`a needless ELR in ${where}`)
+    const minimum = configuredMinimum(image, topicOf(name))
+    if (isNeedless(world, minimum, partition)) this.fail(`a needless ELR in ${where}`)
     if (leader >= 0 && !isr.includes(leader)) this.fail(`a leader outside of the ISR in ${where}`)
     // Who starts again shows what was long ago, and which disks were damaged then is not known any more.
-    if (world.facts.newest.get(key) === partition) this.judgeCount(world, name, key, partition)
+    if (world.facts.newest.get(key) === partition) this.judgeCount(world, name, key, partition, minimum)
+  }
+
+  /** A new minimum changes no partition where it makes no ELR void. */
+  override eachSecond(world: Watched): void {
+    for (const node of world.nodes) {
+      if (!node.isUp || node.node === null || node.node.state === 'stopped') continue
+      const { image } = node.node.services.metadata
+      for (const topic of image.topicsById.values()) {
+        const minimum = configuredMinimum(image, topic.name)
+        for (const partition of topic.partitions)
+          if (isNeedless(world, minimum, partition))
+            this.fail(
+              `a needless ELR under the minimum of ${minimum ?? 'the default'} in ${whereOf(topic.name, partition)}`,
+            )
+      }
+    }
   }
 
   /** While the ISR is too small nobody leaves both sets, but for damage: the ELR gets all that the ISR loses. */
-  private judgeCount(world: Watched, name: string, key: string, partition: PartitionImage): void {
+  private judgeCount(
+    world: Watched,
+    name: string,
+    key: string,
+    partition: PartitionImage,
+    minimum: number | undefined,
+  ): void {
     const { isr, elr, leaderRecovering } = partition
     const before = this.eligible.get(key)
-    const minIsr = minIsrOf(world, partition)
+    const minIsr = minIsrOf(world, minimum, partition)
     if (isr.length >= minIsr) {
-      this.eligible.set(key, { partition, wasWhole: true, lost: new Set() })
+      this.eligible.set(key, { partition, minimum, wasWhole: true, lost: new Set() })
       return
     }
     const lost = lostOf(world, partition, before)
-    const wasWhole = before?.wasWhole ?? false
+    const wasWhole = before?.wasWhole === true && before.minimum === minimum
     if (wasWhole && !leaderRecovering && isr.length + elr.length + lost.size < minIsr)
       this.fail(`too few that may lead in ${whereOf(name, partition)}`)
-    this.eligible.set(key, { partition, wasWhole, lost })
+    this.eligible.set(key, { partition, minimum, wasWhole, lost })
   }
 }
 
@@ -188,8 +218,16 @@ function lostOf(world: Watched, partition: PartitionImage, before: Eligible | un
   return lost
 }
 
-function minIsrOf(world: Watched, partition: PartitionImage): number {
-  return Math.min(world.minInsyncReplicas, countedReplicas(partition))
+function minIsrOf(world: Watched, minimum: number | undefined, partition: PartitionImage): number {
+  return Math.min(minimum ?? world.minInsyncReplicas, countedReplicas(partition))
+}
+
+function isNeedless(world: Watched, minimum: number | undefined, partition: PartitionImage): boolean {
+  return partition.elr.length > 0 && partition.isr.length >= minIsrOf(world, minimum, partition)
+}
+
+function topicOf(name: string): string {
+  return name.slice(0, name.lastIndexOf('-'))
 }
 
 function whereOf(name: string, { replicas, isr, elr, leader }: PartitionImage): string {

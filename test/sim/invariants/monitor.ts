@@ -170,7 +170,7 @@ export class InvariantMonitor implements Watched {
 
   onImage(node: SimNode, image: MetadataImage): void {
     this.each('onImage', (invariant) => invariant.onImage(this, node, image))
-    for (const fact of this.facts.noteImage(image)) {
+    for (const fact of this.facts.noteImage(image, node.node!.services.metadata.appliedIndex)) {
       const key = this.facts.keyOfName(fact.name)!
       this.each('onState', (invariant) => invariant.onState(this, fact, key, image, node))
     }

@@ -156,6 +156,13 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     file: 'src/broker/partitions/replica-batches.js',
     find: 'if (!verifyCrc(batch))',
     replace: 'if (false)',
+    also: [
+      {
+        file: 'src/log/segment-read.js',
+        find: 'if (crc32c(bytes.subarray(at + CRC_FROM, at + header.sizeInBytes)) !== header.crc) {',
+        replace: 'if (false) {',
+      },
+    ],
     profile: 'disks',
   },
   {
