@@ -50,6 +50,39 @@ describe('the clock of a simulated world', () => {
     expect(inputs).toBe(2)
   })
 
+  it('keeps a process busy for what its events cost, and what comes meanwhile waits in its order', () => {
+    const world = new SimWorldClock()
+    const process = world.process('p')
+    process.costMs = 4
+    const ran: string[] = []
+    const note = (name: string) => () => {
+      ran.push(`${name} at ${world.nowMs}`)
+    }
+    process.schedule(0, note('first'))
+    process.schedule(1, note('second'))
+    process.schedule(2, note('cancelled')).cancel()
+    world.schedule(null, 2, () => process.input(note('input')))
+    process.schedule(20, note('last'))
+    world.runFor(30)
+    expect(ran).toEqual(['first at 0', 'second at 4', 'input at 8', 'last at 20'])
+    expect(process.busyMs).toBe(16)
+
+    process.schedule(0, note('before the pause'))
+    process.schedule(0, note('behind it'))
+    world.runFor(1)
+    process.pause()
+    world.runFor(10)
+    expect(ran.slice(4)).toEqual(['before the pause at 30'])
+    process.resume()
+    world.runFor(1)
+    expect(ran.slice(5)).toEqual(['behind it at 41'])
+
+    process.schedule(0, note('never'))
+    process.kill()
+    world.runFor(10)
+    expect(ran).toHaveLength(6)
+  })
+
   it('gives one event to one process only', () => {
     const world = new SimWorldClock()
     const [a, b] = [world.process('a'), world.process('b')]

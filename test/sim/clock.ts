@@ -74,6 +74,10 @@ export class SimWorldClock {
       if (event === undefined) return false
       const { run, owner } = event
       if (run === null || owner?.state === 'dead') continue
+      if (owner?.isBusyAt(event.timeMs) === true) {
+        owner.postpone(event)
+        continue
+      }
       if (owner?.state === 'paused') {
         owner.defer(event)
         continue
@@ -91,6 +95,7 @@ export class SimWorldClock {
       }
       this.running = event
       run()
+      event.owner?.ran()
       this.afterEvent?.(event)
       this.running = null
       return true
@@ -115,8 +120,15 @@ export class SimProcess implements EventOwner {
   /** Called once when it is killed: connections are reset there. */
   readonly onKill = new Set<() => void>()
   private deferred: SimEvent[] = []
+  /** What each event costs of the process's one thread; what comes meanwhile waits its turn. */
+  costMs = 0
+  /** For how long it has run something since its start. */
+  busyMs = 0
+  private busyUntilMs = 0
+  private readonly backlog: { run: (() => void) | null }[] = []
+  private isWaking = false
   private readonly rate: number
-  private readonly bornMs: number
+  readonly bornMs: number
   /** Added to the wall clock alone; may be changed at any time. */
   wallOffsetMs: number
 
@@ -148,10 +160,47 @@ export class SimProcess implements EventOwner {
    * comes between. While the process is paused it waits; a dead one never sees it.
    */
   input(run: () => void): void {
-    if (this.state === 'running') {
+    if (this.isBusyAt(this.world.nowMs)) this.postpone({ run })
+    else if (this.state === 'running') {
       this.world.becomesEventOf(this)
       run()
     } else if (this.state === 'paused') this.schedule(0, run)
+  }
+
+  /** It runs something, or has not come to what waits. */
+  isBusyAt(timeMs: number): boolean {
+    if (this.costMs === 0 || this.state !== 'running') return false
+    return this.backlog.length > 0 || this.busyUntilMs > timeMs
+  }
+
+  postpone(event: { run: (() => void) | null }): void {
+    this.backlog.push(event)
+    this.wakeLater()
+  }
+
+  /** An event of it has run. */
+  ran(): void {
+    if (this.costMs === 0) return
+    this.busyUntilMs = this.world.nowMs + this.costMs
+    this.busyMs += this.costMs
+    if (this.backlog.length > 0) this.wakeLater()
+  }
+
+  private wakeLater(): void {
+    if (this.isWaking) return
+    this.isWaking = true
+    this.world.schedule(null, Math.max(0, this.busyUntilMs - this.world.nowMs), () => this.wake())
+  }
+
+  private wake(): void {
+    this.isWaking = false
+    if (this.state === 'dead') this.backlog.length = 0
+    if (this.state !== 'running') return
+    let next = this.backlog.shift()
+    while (next !== undefined && next.run === null) next = this.backlog.shift()
+    if (next?.run == null) return
+    this.world.becomesEventOf(this)
+    next.run()
   }
 
   /** SIGKILL: pending events are dropped. */
@@ -173,6 +222,7 @@ export class SimProcess implements EventOwner {
   resume(): void {
     if (this.state !== 'paused') return
     this.state = 'running'
+    if (this.backlog.length > 0) this.wakeLater()
     for (const event of this.deferred.splice(0)) {
       this.schedule(0, () => event.run?.())
     }

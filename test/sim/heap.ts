@@ -3,6 +3,10 @@ import type { Timer } from '../../src/ports/clock.js'
 /** Whose event it is: a dead owner's events are dropped, a paused one's wait for it. */
 export interface EventOwner {
   readonly state: 'running' | 'paused' | 'dead'
+  /** It has no time for another event. */
+  isBusyAt(timeMs: number): boolean
+  postpone(event: SimEvent): void
+  ran(): void
   defer(event: SimEvent): void
 }
 

@@ -57,6 +57,8 @@ export class SimNode {
   /** By replica of the running process, which says the same status again for as long as nothing in it changes. */
   private readonly seenReplicas = new Map<object, PartitionStatus>()
   private readonly diskRandom: SeededRandom
+  private eventCostMs = 0
+  private extraSyncMs = 0
   /** How often it was started. */
   incarnation = 0
   onPowerCut: (() => void) | null = null
@@ -84,9 +86,16 @@ export class SimNode {
     this.healDisk()
   }
 
+  /** Of a slow machine with a busy disk: see Profile. */
+  slowDown(eventCostMs: number, extraSyncMs: number): void {
+    this.eventCostMs = eventCostMs
+    this.extraSyncMs = extraSyncMs
+    this.healDisk()
+  }
+
   /** Syncs take 0.2 to 3 ms, and at times ten times that. */
   healDisk(): void {
-    this.slowDisk(0)
+    this.slowDisk(this.extraSyncMs)
   }
 
   slowDisk(extraMs: number): void {
@@ -200,6 +209,7 @@ export class SimNode {
       driftPpm,
       wallOffsetMs: this.wallOffsetMs,
     })
+    process.costMs = this.eventCostMs
     this.process = process
     this.disk.attach(process)
     this.store.attach(process)

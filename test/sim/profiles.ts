@@ -43,6 +43,9 @@ export interface Profile {
   readonly powerCutAfterVote: number
   /** Clocks of nodes run fast or slow by up to so many parts in a million. */
   readonly driftPpm: number
+  /** What each event costs a node of its one thread; its disk takes so much longer for a sync than usual. */
+  readonly eventCostMs: number
+  readonly extraSyncMs: number
   readonly load: Load
   /** How many of a hundred seeds live so. */
   readonly percent: number
@@ -66,7 +69,14 @@ const FIFTY: Load = {
   commitWithinMs: 1_000,
 }
 
-const USUAL = { faultIntervalMs: [300, 4_000], powerCutAfterVote: 0.1, driftPpm: 200, load: FIFTY } as const
+const USUAL = {
+  faultIntervalMs: [300, 4_000],
+  powerCutAfterVote: 0.1,
+  driftPpm: 200,
+  eventCostMs: 0,
+  extraSyncMs: 0,
+  load: FIFTY,
+} as const
 
 const PARTITIONS = {
   isolate: 5,
@@ -160,6 +170,17 @@ export const PROFILES: readonly Profile[] = [
     percent: 8,
   },
   { ...USUAL, name: 'calm', about: 'no faults', faults: {}, powerCutAfterVote: 0, percent: 2 },
+  {
+    ...USUAL,
+    name: 'saturation',
+    about: 'no faults, and more requests than slow nodes with busy disks can answer at once; never drawn',
+    faults: {},
+    powerCutAfterVote: 0,
+    eventCostMs: 4,
+    extraSyncMs: 25,
+    load: { ...FIFTY, producers: 2, produceIntervalMs: 2, consumers: 2, fetchIntervalMs: 1 },
+    percent: 0,
+  },
 ]
 
 export const DEFAULT_PROFILE = STANDARD

@@ -23,11 +23,23 @@ export function failureOf(result: RunResult, life: LifeShape): string {
 }
 
 function summaryOf(result: RunResult): string {
-  const { seed, violation, traceHash, simulatedSeconds, events, profile } = result
+  const { seed, violation, traceHash, simulatedSeconds, events, profile, heartbeats, busy } = result
+  const late =
+    heartbeats === null
+      ? []
+      : [
+          `the leader's ${heartbeats.count} heartbeats left late by ${heartbeats.p50Ms.toFixed(1)} ms (p50), ${heartbeats.p99Ms.toFixed(1)} ms (p99), ${heartbeats.maxMs.toFixed(1)} ms at most`,
+        ]
   return [
     `seed ${seed}: ${violation ?? 'no violation'}`,
     `trace hash: ${traceHash}`,
     `profile ${profile.name}, ${simulatedSeconds.toFixed(1)} simulated seconds, ${events} events`,
+    ...late,
+    ...(busy.length === 0
+      ? []
+      : [
+          `the nodes were busy for ${busy.map((share) => `${(100 * share).toFixed(0)} %`).join(', ')} of the time`,
+        ]),
   ].join('\n')
 }
 

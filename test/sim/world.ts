@@ -1,5 +1,6 @@
 import type { NodeRoles } from '../../src/broker/node-config.js'
 import type { PeerMessage } from '../../src/broker/peer-message.js'
+import type { JitterStatus } from '../../src/broker/quorum/handle.js'
 import { randomBelow, randomBetween, SeededRandom } from '../../src/lib/prng.js'
 import type { ControllerCommand, ControllerReply } from '../../src/metadata/commands.js'
 import type { MetadataImage, PartitionImage } from '../../src/metadata/image.js'
@@ -62,6 +63,10 @@ export interface RunResult {
   /** Of each node and of the world around them. */
   readonly lastEvents: Readonly<Record<string, readonly string[]>>
   readonly profile: Profile
+  /** How late a leader's heartbeats left, as it says itself after the load; null: nobody leads then. */
+  readonly heartbeats: JitterStatus | null
+  /** Of 1, how much of their time the nodes were busy until the end of the load, where events cost anything. */
+  readonly busy: readonly number[]
 }
 
 /** Too rare to be asked of a short sweep. */
@@ -141,6 +146,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private readonly seenImages = new WeakSet<PartitionImage>()
   private readonly seenConfigurations = new Set<number>()
   private healedAtMs = 0
+  private heartbeats: JitterStatus | null = null
+  private busy: readonly number[] = []
   /** From here on every request to these nodes must be answered. */
   private answersDue: { sinceMs: number; nodes: readonly SimNode[] } | null = null
 
@@ -168,6 +175,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       const properties = new Map([['node.id', String(id)], ...Object.entries(BROKER_PROPERTIES)])
       return new SimNode(id, this, voters, properties, rolesOf(id), joinsByItself(id))
     })
+    for (const node of this.nodes) node.slowDown(this.profile.eventCostMs, this.profile.extraSyncMs)
     this.minInsyncReplicas = Math.min(2, this.brokers.length)
     this.invariants = new InvariantMonitor(this, options.judgedBy ?? 'all', (violation) =>
       this.onViolation(violation),
@@ -203,6 +211,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
       timeline: this.options.keepTrace ? this.lines.all() : this.lines.last(80),
       lastEvents: Object.fromEntries([...this.lastEvents].sort(([a], [b]) => (a < b ? -1 : 1))),
       profile: this.profile,
+      heartbeats: this.heartbeats,
+      busy: this.busy,
     }
   }
 
@@ -229,11 +239,25 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.workload.start()
     if (this.hasFaults) this.faults.start()
     this.clock.runFor(this.options.seconds * 1000)
+    this.heartbeats = this.leaderJitter()
+    if (this.profile.eventCostMs > 0) this.busy = this.nodes.map((node) => this.busyShareOf(node))
     this.workload.keepMembers()
     const lost = this.hasFaults && this.nodes.length >= 3 ? this.oneToLose() : null
     if (lost !== null) this.serveWithout(lost)
     this.faults.stop(null)
     this.serveWithAll()
+  }
+
+  private busyShareOf({ process }: SimNode): number {
+    return process === null ? 0 : process.busyMs / (this.clock.nowMs - process.bornMs)
+  }
+
+  private leaderJitter(): JitterStatus | null {
+    for (const { quorum } of this.nodes) {
+      const status = quorum?.status()
+      if (status?.role === 'leader' && status.heartbeatJitter !== undefined) return status.heartbeatJitter
+    }
+    return null
   }
 
   /**
