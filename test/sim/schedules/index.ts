@@ -399,6 +399,31 @@ export const SCHEDULES: readonly Schedule[] = [
     },
   },
   {
+    name: 'unapplied-log',
+    about: 'a new controller decides before it has applied what its predecessor had committed (KAFKA-17333)',
+    mutant: 'acts-as-the-controller-before-it-knows-the-log',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      const known = stage.node(2).quorum!.status().commitIndex
+      // The successor holds the change, and has not heard that it is committed.
+      stage.holds = (from, _to, message) => {
+        if (from !== 1 || message.type !== 'raft') return false
+        const { message: sent } = message
+        return (sent.type === 'append' || sent.type === 'heartbeat') && sent.commitIndex > known
+      }
+      stage.node(3).crash()
+      stage.wait('ISR of two', () => stage.image(1)!.isr.length === 2)
+      acknowledged(stage, 1, 'what the third lacks')
+      stage.node(1).crash()
+      stage.holds = (from, _to, message) =>
+        from === 2 && message.type === 'raft' && message.message.type === 'append'
+      stage.node(3).start(0)
+      stage.wait('new leader', () => stage.node(2).quorum?.status().role === 'leader')
+      stage.runFor(300)
+      stage.finish()
+    },
+  },
+  {
     name: 'early-change',
     about: 'a new leader changes the voters before it has committed anything (the single-server bug of 2015)',
     mutant: 'changes-voters-before-its-term-has-committed',
@@ -465,6 +490,18 @@ export const SCHEDULES: readonly Schedule[] = [
       stage.runFor(500)
       stage.release()
       stage.wait('new controller', () => [2, 3].includes(stage.controller() ?? 1))
+      stage.expect('the voters are the others', stage.voters(2) === '2,3')
+      stage.finish()
+    },
+  },
+  {
+    name: 'removed-leader',
+    about: 'a leader that was removed from the voters leads on (Raft thesis §4.2.2)',
+    mutant: 'leads-on-after-its-removal',
+    play(stage) {
+      stage.begin([1, 2, 3], 1)
+      stage.removeVoter(1, 1)
+      stage.runSeconds(6)
       stage.expect('the voters are the others', stage.voters(2) === '2,3')
       stage.finish()
     },

@@ -99,6 +99,14 @@ export class Stage implements SimNodeWorld, Observed {
     this.clock.runFor(durationMs)
   }
 
+  /** With the whole comparisons that a life has each second. */
+  runSeconds(seconds: number): void {
+    for (let i = 0; i < seconds; i++) {
+      this.runFor(1_000)
+      this.invariants.eachSecond()
+    }
+  }
+
   /** @throws Violation of liveness where it does not come true */
   wait(what: string, isTrue: () => boolean, limitMs = PATIENCE_MS): void {
     if (!this.clock.runUntilTrue(isTrue, limitMs))
