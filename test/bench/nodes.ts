@@ -47,7 +47,7 @@ export class Nodes {
     return this.children.get(id)!.pid!
   }
 
-  /** Of those that run, and of those that ended when they did so. */
+  /** Of those that run, and of those that ended up to when they were told to. */
   cpuSeconds(): number {
     const running = [...this.children.values()].filter(isRunning)
     return this.endedCpuSeconds + cpuSeconds(running.map((child) => child.pid!))

@@ -70,7 +70,8 @@ async function timed<T>(what: string, action: () => Promise<T>): Promise<T> {
   const startedAt = performance.now()
   const result = await action()
   const seconds = (performance.now() - startedAt) / 1000
-  const spent = nodes.cpuSeconds() - spentBefore
+  // What a process spends on its own stop nobody can read any more.
+  const spent = Math.max(0, nodes.cpuSeconds() - spentBefore)
   const stalls = pulse.worstMs().map(([id, ms]) => `${id}: ${ms.toFixed(0)}`)
   console.log(
     `${what.padEnd(64)} ${seconds.toFixed(2).padStart(7)} s, CPU ${spent.toFixed(1).padStart(5)} s   longest answer (ms) ${stalls.join(', ')}   load ${loadavg()[0]!.toFixed(1)}`,
