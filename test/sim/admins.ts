@@ -57,7 +57,7 @@ export class SimAdministrator extends SimClient {
     const present = [...this.topics].filter(([, { exists }]) => exists === true).map(([name]) => name)
     const one = present[this.draw(Math.max(1, present.length))]
     const kind = this.draw(12)
-    if (kind === 3 && one !== undefined) this.configureMinimum(one, done)
+    if ((kind === 2 || kind === 3) && one !== undefined) this.configureMinimum(one, done)
     else if (kind < 4) this.configure(done)
     else if (kind < 6) this.elect(done)
     else if (kind < 8 && present.length < MOST_TOPICS) this.create(done)

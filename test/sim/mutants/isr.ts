@@ -142,6 +142,7 @@ export const ISR_BUGS: readonly PlantedBug[] = [
     file: 'src/metadata/controller/min-isr.js',
     find: 'if (partition.elr.length > 0 || isMoving(partition))',
     replace: 'if (isMoving(partition))',
+    profile: 'crashes',
   },
   {
     name: 'lets-a-quarantined-replica-lead',

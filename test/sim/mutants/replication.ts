@@ -126,14 +126,6 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     replace: ';',
   },
   {
-    name: 'does-not-sync-a-truncation',
-    rule: 'Durability order: a truncation is synced before the next fetch',
-    file: 'src/log/partition-log.js',
-    find: "segments.noteResized(active.sizeInBytes - sizeBefore);\n        this.flush.noteFile(active.path('.log'));",
-    replace: 'segments.noteResized(active.sizeInBytes - sizeBefore);',
-    profile: 'crashes',
-  },
-  {
     name: 'takes-a-failed-sync-for-a-good-one',
     rule: 'Durability order: a failed sync is never repeated nor forgotten',
     file: 'src/log/log-flush.js',
