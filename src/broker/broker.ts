@@ -2,7 +2,7 @@ import type { NodeId } from '../lib/ids.js'
 import { randomUuid } from '../lib/prng.js'
 import { LogManager, type LogManagerConfig } from '../log/log-manager.js'
 import { ConfigView } from '../metadata/configs.js'
-import { unsupportedFeature } from '../metadata/features.js'
+import { supportedFeatures, unsupportedFeature } from '../metadata/features.js'
 import type { MetadataRecord } from '../metadata/records.js'
 import type { Clock } from '../ports/clock.js'
 import type { Compression } from '../ports/compression.js'
@@ -255,6 +255,7 @@ export class KoggeNode {
       store,
       disk: ports.disk,
       directory: RAFT_DIRECTORY,
+      supportedFeatures: supportedFeatures(),
       codec: ports.recordCodec,
       openPeers: (handler) => ports.openPeers(handler),
       quarantine: (reason, done) => this.storage.quarantine(reason, done),

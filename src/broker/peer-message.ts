@@ -1,5 +1,6 @@
 import type { NodeId, Uuid } from '../lib/ids.js'
 import type { CommandContext, ControllerCommand, ControllerReply } from '../metadata/commands.js'
+import type { SupportedFeature } from '../metadata/records.js'
 import type { Configuration, RaftMessage, Voter } from '../raft/types.js'
 
 /**
@@ -40,6 +41,8 @@ export interface Introduction {
   isConfigured: boolean
   /** Empty: the sender belongs to none yet. */
   clusterId: string
+  /** The levels that a controller can read (KIP-1022); it has no registration that would say so. */
+  features: SupportedFeature[]
 }
 
 export interface PeerAddress {

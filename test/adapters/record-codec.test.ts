@@ -345,6 +345,7 @@ const peerMessages: Examples<PeerMessage> = {
     isController: true,
     isConfigured: true,
     clusterId: 'c',
+    features: [{ name: 'f', minLevel: 1, maxLevel: 2 }],
   },
   voterAddresses: { type: 'voterAddresses', voters: [{ nodeId: 1, host: 'h', port: 9093 }] },
 }

@@ -1,5 +1,5 @@
 import type { LogIndex, NodeId, Term, Uuid } from '../../lib/ids.js'
-import type { MetadataRecord } from '../../metadata/records.js'
+import type { MetadataRecord, SupportedFeature } from '../../metadata/records.js'
 import type { Clock } from '../../ports/clock.js'
 import type { Disk } from '../../ports/disk.js'
 import type { Logger } from '../../ports/logger.js'
@@ -43,6 +43,8 @@ export interface QuorumReactorOptions {
   /** Relative to `disk`: where the two vote slots lie. */
   readonly directory: string
   readonly codec: BatchCodec<MetadataRecord>
+  /** The feature levels that this build can read. */
+  readonly supportedFeatures: readonly SupportedFeature[]
   /** Called once, from `start`; every peer's event goes to this handler. */
   readonly openPeers: (handler: PeerHandler<PeerMessage>) => PeerTransport<PeerMessage>
   /**

@@ -108,6 +108,10 @@ export class PeerDirectory {
     return this.brokersOnly.has(nodeId)
   }
 
+  isVoter(nodeId: NodeId): boolean {
+    return this.voters.some((voter) => voter.nodeId === nodeId)
+  }
+
   noteRole(nodeId: NodeId, isController: boolean): void {
     if (isController) this.brokersOnly.delete(nodeId)
     else this.brokersOnly.add(nodeId)
@@ -177,7 +181,7 @@ export class PeerDirectory {
     this.farewells.get(nodeId)?.cancel()
     const timer = this.options.clock.after(this.options.forgetAfterMs, () => {
       this.farewells.delete(nodeId)
-      if (!this.voters.some((voter) => voter.nodeId === nodeId)) this.introduced.delete(nodeId)
+      if (!this.isVoter(nodeId)) this.introduced.delete(nodeId)
       this.brokersOnly.delete(nodeId)
       this.update()
     })
@@ -189,8 +193,7 @@ export class PeerDirectory {
     const ids = new Set([...this.configured.keys(), ...this.found.keys()])
     for (const { nodeId } of this.voters) ids.add(nodeId)
     if (isController) for (const nodeId of this.introduced.keys()) ids.add(nodeId)
-    const isVoter = this.voters.some((voter) => voter.nodeId === self.nodeId)
-    if (!isVoter) for (const nodeId of this.lastReport) ids.add(nodeId)
+    if (!this.isVoter(self.nodeId)) for (const nodeId of this.lastReport) ids.add(nodeId)
     ids.delete(self.nodeId)
     const wanted = new Map<NodeId, Address>()
     for (const nodeId of ids) {

@@ -1,4 +1,5 @@
 import type { NodeId, Uuid } from '../../lib/ids.js'
+import type { SupportedFeature } from '../../metadata/records.js'
 import type { Clock, Timer } from '../../ports/clock.js'
 import type { Logger } from '../../ports/logger.js'
 import type { Address } from '../../ports/network.js'
@@ -25,6 +26,7 @@ export interface PeerNetworkOptions {
     readonly maxIntroducedPeers: number
   }
   readonly addresses: VoterAddresses
+  readonly supportedFeatures: readonly SupportedFeature[]
   directoryId(): Uuid
   /** undefined: this node belongs to none yet. */
   clusterId(): string | undefined
@@ -48,6 +50,8 @@ export class PeerNetwork {
   private readonly answered = new Set<NodeId>()
   /** There was no room for them; connected all the same. */
   private readonly turnedAway = new Set<NodeId>()
+  /** Of the controllers that introduced themselves: of those that are connected, and of voters that were. */
+  private readonly features = new Map<NodeId, readonly SupportedFeature[]>()
   /** Of another cluster, as was logged once a connection. */
   private readonly foreign = new Set<NodeId>()
   private transport: PeerTransport<PeerMessage> | undefined
@@ -145,6 +149,7 @@ export class PeerNetwork {
     this.answered.delete(peer)
     this.turnedAway.delete(peer)
     this.foreign.delete(peer)
+    if (!this.directory.isVoter(peer)) this.features.delete(peer)
     this.directory.onDisconnected(peer)
     this.watch.onDisconnected(peer)
   }
@@ -160,18 +165,29 @@ export class PeerNetwork {
     )
   }
 
+  /** The feature levels that another controller can read; undefined: it has not introduced itself. */
+  supportedBy(peer: NodeId): readonly SupportedFeature[] | undefined {
+    return this.features.get(peer)
+  }
+
+  /** The controllers that are connected, and voters that were. */
+  knownControllers(): NodeId[] {
+    return [...this.features.keys()]
+  }
+
   isBrokerOnly(peer: NodeId): boolean {
     return this.directory.isBrokerOnly(peer)
   }
 
   onIntroduction(peer: NodeId, introduction: Introduction): void {
-    const { host, port, isController, isConfigured, clusterId } = introduction
+    const { host, port, isController, isConfigured, clusterId, features } = introduction
     const ownClusterId = this.options.clusterId()
     if (clusterId !== '' && ownClusterId !== undefined && clusterId !== ownClusterId) {
       this.onForeign(peer, clusterId, ownClusterId)
       return
     }
-    // Both have it from their configuration, which may name another way than the one that the peer advertises.
+    if (isController) this.features.set(peer, features)
+    // Both configurations name an address, and perhaps another one than the peer advertises.
     if (isConfigured && this.directory.isConfiguredPeer(peer)) return
     // A broker dials the controllers that it knows of, and nobody back.
     if (!this.options.isController) return
@@ -263,6 +279,7 @@ export class PeerNetwork {
       isController,
       isConfigured,
       clusterId,
+      features: isController ? [...this.options.supportedFeatures] : [],
     })
   }
 

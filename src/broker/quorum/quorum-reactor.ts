@@ -1,7 +1,12 @@
 import { unreachable } from '../../lib/assert.js'
 import type { LogIndex, NodeId, Uuid } from '../../lib/ids.js'
 import type { RaftLog, RaftLogContents } from '../../log/raft-log.js'
-import type { CommandContext, ControllerCommand, ControllerReply } from '../../metadata/commands.js'
+import type {
+  CommandContext,
+  ControllerCommand,
+  ControllerReply,
+  UpdateFeatures,
+} from '../../metadata/commands.js'
 import type { Logger } from '../../ports/logger.js'
 import type { PeerHandler } from '../../ports/peers.js'
 import type { RaftNode } from '../../raft/raft.js'
@@ -10,6 +15,7 @@ import type { PeerMessage } from '../peer-message.js'
 import { AutoJoin, type JoinSituation, NOT_AN_OBSERVER } from './auto-join.js'
 import { ClusterMember } from './cluster-member.js'
 import { type Abandon, CommandRouter } from './command-router.js'
+import { refuseFeatures } from './controller-features.js'
 import { describeQuorum } from './describe-quorum.js'
 import { type Entered, Entrance } from './entrance.js'
 import { EventRing } from './events.js'
@@ -234,6 +240,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       logger: this.logger,
       settings,
       addresses: new VoterAddresses(options.disk, this.logger),
+      supportedFeatures: options.supportedFeatures,
       directoryId: () => this.directoryId,
       clusterId: () => this.member?.clusterId ?? options.clusterId,
       isLost: () => this.member?.node.leader === undefined,
@@ -271,9 +278,20 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     done: (reply: ControllerReply) => void,
   ): Abandon {
     if (isMembershipCommand(command)) return this.changeVoters(command, timeoutMs, done)
-    if (command.type === 'describeQuorum') done(describeQuorum(this.status(), this.options.clock))
+    const refusal = command.type === 'updateFeatures' ? this.refuseFeatures(command) : undefined
+    if (refusal !== undefined) done(refusal)
+    else if (command.type === 'describeQuorum') done(describeQuorum(this.status(), this.options.clock))
     else this.member!.controller.decide(command, context, done)
     return nothingToCallOff
+  }
+
+  private refuseFeatures(command: UpdateFeatures): ControllerReply | undefined {
+    const { network, state } = this
+    const voterIds = this.member!.configuration.voters.map((voter) => voter.nodeId)
+    const controllers = new Set([...voterIds, ...network.knownControllers()])
+    controllers.delete(this.options.nodeId)
+    const nodeIds = [...controllers].filter((nodeId) => !state.image.brokers.has(nodeId))
+    return refuseFeatures(command, { nodeIds, supportedBy: (nodeId) => network.supportedBy(nodeId) })
   }
 
   private changeVoters(

@@ -4,7 +4,7 @@ import { QuorumReactor } from '../../../src/broker/quorum/quorum-reactor.js'
 import { SeededRandom } from '../../../src/lib/prng.js'
 import type { ControllerReply } from '../../../src/metadata/commands.js'
 import { supportedFeatures } from '../../../src/metadata/features.js'
-import type { MetadataRecord } from '../../../src/metadata/records.js'
+import type { MetadataRecord, SupportedFeature } from '../../../src/metadata/records.js'
 import { MutableImage } from '../../../src/metadata/replay.js'
 import type { Logger } from '../../../src/ports/logger.js'
 import type { BatchCodec } from '../../../src/ports/record-codec.js'
@@ -53,6 +53,8 @@ export interface TestNodeOptions {
   bootstrap?: readonly number[]
   /** `controller.quorum.voters`; by default the founders. */
   configured?: readonly number[]
+  /** Of the build that it runs. */
+  features?: readonly SupportedFeature[]
 }
 
 function addressOf(nodeId: number): { host: string; port: number } {
@@ -112,6 +114,7 @@ export class TestNode {
       autoJoin: this.options.autoJoin ?? false,
       configuredBrokers: cluster.ids,
       properties: new Map(),
+      supportedFeatures: this.options.features ?? supportedFeatures(),
       clock: process.clock,
       random: cluster.random.fork(),
       logger: loggerTo(this.errors),
