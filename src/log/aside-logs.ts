@@ -1,9 +1,17 @@
 import type { Uuid } from '../lib/ids.js'
-import type { Disk } from '../ports/disk.js'
+import { type Disk, DiskError } from '../ports/disk.js'
 import type { Logger } from '../ports/logger.js'
+import { crc32c } from '../wire/crc32c.js'
 import { readWhole, writeWhole } from './checkpoint-files.js'
-import { asideDirectory, QUARANTINE_PENDING } from './file-names.js'
+import {
+  asideDirectory,
+  nameBeforeAside,
+  PARTITION_METADATA,
+  parsePartitionDirectory,
+  QUARANTINE_PENDING,
+} from './file-names.js'
 import type { QuarantinedLog } from './log-manager-options.js'
+import { readTopicId } from './log-opening.js'
 
 /** Directories of logs that were moved aside: damaged ones, to be kept, and deleted ones, to go soon. */
 export class AsideLogs {
@@ -31,6 +39,8 @@ export class AsideLogs {
     reason: string,
   ): QuarantinedLog {
     const aside = this.freeName(directory, 'quarantined')
+    // Somebody removed it under a running node. The mark alone is what the next start needs.
+    if (!this.disk.exists(directory)) this.disk.mkdir(directory)
     this.mark(directory, { topic, topicId, partition, reason })
     this.disk.rename(directory, aside)
     this.disk.syncNow([{ directory: '' }])
@@ -55,10 +65,40 @@ export class AsideLogs {
     this.logger.error({ topicId, partition }, 'a log that held records is gone: it is to be fetched anew')
   }
 
-  /** The mark of a directory; null: it has none. */
+  /**
+   * The mark of a directory; null: it has none. One that rotted, or that a power cut broke off, still tells of damage:
+   * whose, the directory says. @throws DiskError
+   */
   markOf(directory: string): Mark | null {
     const path = `${directory}/${QUARANTINE_PENDING}`
-    return this.disk.exists(path) ? decodeMark(readWhole(this.disk, path)) : null
+    if (!this.disk.exists(path)) return null
+    return decodeMark(this.readMark(path)) ?? this.markWithout(directory)
+  }
+
+  private readMark(path: string): Uint8Array {
+    try {
+      return readWhole(this.disk, path)
+    } catch (error) {
+      if (error instanceof DiskError && error.code === 'EIO') return new Uint8Array()
+      throw error
+    }
+  }
+
+  /** null: the name was too long to be kept whole. */
+  private markWithout(directory: string): Mark | null {
+    const named = parsePartitionDirectory(nameBeforeAside(directory))
+    if (named === null) {
+      this.logger.error(
+        { log: directory },
+        'a quarantined log cannot be told whose it is: its mark is damaged',
+      )
+      return null
+    }
+    const { topic, partition } = named
+    // One that was missing is named by its topic's id, and holds nothing but the mark.
+    const isMissing = UUID.test(topic) && !this.disk.exists(`${directory}/${PARTITION_METADATA}`)
+    const topicId = isMissing ? topic : (readTopicId({ disk: this.disk }, directory) ?? undefined)
+    return { topic, topicId, partition, reason: 'it was set aside, and its mark is damaged' }
   }
 
   /** An earlier run set this log aside, and nobody may have heard of it. @throws DiskError */
@@ -95,16 +135,22 @@ export class AsideLogs {
 
 type Mark = Omit<QuarantinedLog, 'directory'>
 
+const UUID = /^[A-Za-z0-9_-]{22}$/
+const MARK_VERSION = '1'
+
 function encodeMark({ topic, topicId, partition, reason }: Mark): Uint8Array {
-  return Buffer.from(
-    ['0', topic, String(partition), topicId ?? '', reason.replaceAll('\n', ' '), ''].join('\n'),
-  )
+  const lines = [MARK_VERSION, topic, String(partition), topicId ?? '', reason.replaceAll('\n', ' '), '']
+  const body = Buffer.from(lines.join('\n'))
+  return Buffer.concat([body, Buffer.from(`${crc32c(body)}\n`)])
 }
 
-/** A mark that cannot be read is none: it was cut short before the log had been renamed, or it rotted. */
+/** null: it was cut short, or it rotted. */
 function decodeMark(bytes: Uint8Array): Mark | null {
-  const [version, topic, partition, topicId, reason, end] = Buffer.from(bytes).toString('utf8').split('\n')
-  if (version !== '0' || !topic || !/^\d+$/.test(partition ?? '') || reason === undefined || end !== '')
+  const lastLine = bytes.lastIndexOf(0x0a, bytes.length - 2) + 1
+  const body = bytes.subarray(0, lastLine)
+  if (lastLine === 0 || Buffer.from(bytes.subarray(lastLine)).toString('latin1') !== `${crc32c(body)}\n`)
     return null
+  const [version, topic, partition, topicId, reason] = Buffer.from(body).toString('utf8').split('\n')
+  if (version !== MARK_VERSION || topic === undefined || reason === undefined) return null
   return { topic, topicId: topicId || undefined, partition: Number(partition), reason }
 }

@@ -52,6 +52,11 @@ export function asideDirectory(directory: string, id: string, why: 'delete' | 'q
   return `${directory.slice(0, 255 - id.length - why.length - 2)}.${id}-${why}`
 }
 
+/** Of a directory that was set aside: what it was, where its name was not cut. */
+export function nameBeforeAside(name: string): string {
+  return name.replace(/\.[0-9a-zA-Z_-]+-(delete|quarantined)$/, '')
+}
+
 export function isAside(name: string, why: 'delete' | 'quarantined'): boolean {
   return new RegExp(`\\.[0-9a-zA-Z_-]+-${why}$`).test(name)
 }

@@ -177,6 +177,25 @@ describe('after a clean stop', () => {
   })
 
   it.each([
+    ['append', (log: PartitionLog) => log.append([batchAt(20)])],
+    ['read', (log: PartitionLog) => log.read(0, 20, 1000, true)],
+  ])('finds at the first %s that the whole directory is gone: that costs this replica alone', (_what, use) => {
+    const bench = lazily()
+    appendMany(bench.log(), 20)
+    bench.stop()
+    bench.start()
+    bench.disk.removeTree('orders-0')
+    expect(() => use(stored(bench))).toThrow(/missing or damaged/)
+    bench.world.runFor(1)
+    expect(bench.quarantined).toMatchObject([{ topic: 'orders', partition: 0, topicId: TOPIC_ID }])
+    expect(bench.offline).toBeNull()
+    // Nobody may have heard of it before the next start.
+    bench.kill()
+    bench.start()
+    expect(bench.manager.quarantined).toMatchObject([{ topic: 'orders', partition: 0, topicId: TOPIC_ID }])
+  })
+
+  it.each([
     ['records', (bench: Bench) => bench.disk.flipBit(LOG, 19 * 101 + 70)],
     ['its identity', (bench: Bench) => bench.disk.flipBit('orders-0/partition.metadata', 3)],
     [

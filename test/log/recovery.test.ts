@@ -50,6 +50,53 @@ describe('an unclean stop', () => {
     }
   })
 
+  it('takes a log for quarantined whose mark rotted or broke off', () => {
+    const damages: [string, (bench: Bench, path: string, at: number) => void][] = [
+      ['a bit of it flipped', (bench, path, at) => bench.disk.flipBit(path, at, at % 8)],
+      [
+        'it broke off',
+        (bench, path, at) => {
+          const file = bench.disk.open(path)
+          file.truncate(at)
+          file.close()
+        },
+      ],
+    ]
+    for (const [what, damage] of damages) {
+      for (let at = 0; at < 90; at += 3) {
+        const bench = Bench.started()
+        appendMany(bench.log(), 5)
+        bench.sync(bench.log())
+        bench.kill()
+        bench.disk.flipBit(LOG, 70)
+        const { directory } = bench.start().quarantined[0]!
+        bench.kill()
+        damage(bench, `${directory}/quarantine-pending`, at)
+        bench.start()
+        const expected = [{ topic: 'orders', topicId: TOPIC_ID, partition: 0, directory }]
+        expect(bench.manager.quarantined, `${what} at ${at}`).toMatchObject(expected)
+        bench.manager.settleQuarantine(directory)
+        bench.kill()
+        bench.start()
+        expect(bench.manager.quarantined).toEqual([])
+      }
+    }
+  })
+
+  it('takes a log that went missing for quarantined, also where its mark rotted', () => {
+    const bench = Bench.started()
+    appendMany(bench.log(), 5)
+    bench.sync(bench.log())
+    bench.kill()
+    bench.disk.removeTree('orders-0')
+    bench.start()
+    const { directory } = bench.manager.quarantined[0]!
+    bench.kill()
+    bench.disk.flipBit(`${directory}/quarantine-pending`, 5)
+    bench.start()
+    expect(bench.manager.quarantined).toMatchObject([{ topicId: TOPIC_ID, partition: 0, directory }])
+  })
+
   it('quarantines a flipped bit below the recovery point, in each byte', () => {
     for (let position = 0; position < 505; position++) {
       const bench = Bench.started()
