@@ -248,9 +248,7 @@ export class LogManager {
     }
     this.after(log.fileDeleteDelayMs, () => disk.removeTree(aside))
     // The slot too: a log that has one, and no directory, is missed at the next start.
-    disk.sync([this.points.syncTarget(), { directory: '' }], (error) => {
-      if (error !== null) this.flusher.fail(error)
-    })
+    this.points.syncWith([{ directory: '' }], (error) => this.flusher.fail(error))
   }
 
   /** Every open log: those that metadata does not know are strays for the caller to `delete`. */

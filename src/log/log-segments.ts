@@ -1,5 +1,6 @@
 import type { Offset } from '../lib/ids.js'
 import type { Timer } from '../ports/clock.js'
+import { DiskError } from '../ports/disk.js'
 import { DELETED_SUFFIX } from './file-names.js'
 import type { LogContext } from './log-context.js'
 import type { LogFaults } from './log-faults.js'
@@ -108,13 +109,18 @@ export class LogSegments {
     this.removeNow(segment)
   }
 
-  /** Every segment goes at once; a new one begins at `offset`. */
+  /** Every segment goes at once; a new one begins at `offset`. Where that fails halfway, the log takes nothing more. */
   replaceAll(offset: Offset): void {
     const old = this.segments
     this.segments = []
     this.bytes = 0
-    for (const segment of old) this.removeNow(segment)
-    this.start(offset)
+    try {
+      for (const segment of old) this.removeNow(segment)
+      this.start(offset)
+    } catch (error) {
+      this.faults.close(error as Error)
+      throw error
+    }
   }
 
   private removeNow(segment: Segment): void {
@@ -142,15 +148,29 @@ export class LogSegments {
     this.flush.noteDirectory()
     for (const path of paths) {
       this.flush.forgetFile(path)
-      handles.close(path)
-      if (disk.exists(path)) this.faults.guard(() => disk.rename(path, path + DELETED_SUFFIX))
+      this.faults.guard(() => {
+        handles.close(path)
+        if (disk.exists(path)) disk.rename(path, path + DELETED_SUFFIX)
+      })
     }
     this.flush.queue()
     const timer = clock.after(delayMs, () => {
       this.deletions.delete(timer)
-      for (const path of paths) if (disk.exists(path + DELETED_SUFFIX)) disk.unlink(path + DELETED_SUFFIX)
+      this.unlink(paths)
     })
     this.deletions.add(timer)
+  }
+
+  /** Nobody waits for it: what takes the directory offline has done so, and what else is left goes at the next start. */
+  private unlink(paths: readonly string[]): void {
+    const { disk } = this.context
+    try {
+      this.faults.guard(() => {
+        for (const path of paths) if (disk.exists(path + DELETED_SUFFIX)) disk.unlink(path + DELETED_SUFFIX)
+      })
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+    }
   }
 
   close(): void {

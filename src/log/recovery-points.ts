@@ -1,6 +1,6 @@
 import { assert } from '../lib/assert.js'
 import { type Offset, type Uuid, uuidFromBytes, uuidToBytes } from '../lib/ids.js'
-import type { Disk, DiskError, DiskFile } from '../ports/disk.js'
+import type { Disk, DiskError, DiskFile, SyncTarget } from '../ports/disk.js'
 import { crc32c } from '../wire/crc32c.js'
 
 /**
@@ -39,6 +39,8 @@ export class RecoveryPoints {
   /** Counts the writes; what was synced up to is `syncedVersion`. */
   version = 0
   syncedVersion = 0
+  private syncsUnderWay = 0
+  private isClosed = false
 
   constructor(private readonly disk: Disk) {}
 
@@ -132,15 +134,25 @@ export class RecoveryPoints {
 
   /** Syncs in the background what was written since the last sync. */
   syncSoon(failed: (error: DiskError) => void): void {
+    if (this.version !== this.syncedVersion) this.syncWith([], failed)
+  }
+
+  /** The same together with others. */
+  syncWith(others: readonly SyncTarget[], failed: (error: DiskError) => void): void {
     const { version } = this
-    if (version === this.syncedVersion) return
-    this.disk.sync([this.syncTarget()], (error) => {
+    this.syncsUnderWay++
+    this.disk.sync([this.syncTarget(), ...others], (error) => {
+      this.syncsUnderWay--
       if (error !== null) failed(error)
       else this.syncedVersion = Math.max(this.syncedVersion, version)
+      if (this.isClosed) this.close()
     })
   }
 
+  /** The file is closed after the syncs that are under way: another file may get its descriptor, or none may have it. */
   close(): void {
+    this.isClosed = true
+    if (this.syncsUnderWay > 0) return
     this.file?.close()
     this.file = null
   }
