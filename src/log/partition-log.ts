@@ -237,7 +237,7 @@ export class PartitionLog implements ReplicaLog {
     }
     this.flush.lowerDurableEnd(this.endOffset)
     this.epochs.truncateFromEnd(this.endOffset)
-    this.snapshots.dropAbove(this.endOffset)
+    if (this.snapshots.dropAbove(this.endOffset)) this.flush.noteDirectory()
   }
 
   /** @throws LogDamage, DiskError */
@@ -263,7 +263,7 @@ export class PartitionLog implements ReplicaLog {
     this.flush.restartAt(offset)
     this.startOffset = offset
     this.endOffset = offset
-    this.snapshots.dropAbove(-1)
+    if (this.snapshots.dropAbove(-1)) this.flush.noteDirectory()
     // Durable at once: the old segments must not come back in front of the new start.
     this.flush.storePoint()
     this.faults.guard(() => this.context.points.syncNow())

@@ -44,8 +44,11 @@ export class ProducerSnapshots {
     return null
   }
 
-  dropAbove(offset: Offset): void {
-    for (const at of this.offsets()) if (at > offset) this.remove(at)
+  /** True: the directory has to be synced, or they come back with a power cut. */
+  dropAbove(offset: Offset): boolean {
+    const stale = this.offsets().filter((at) => at > offset)
+    for (const at of stale) this.remove(at)
+    return stale.length > 0
   }
 
   /** All but the newest of those at or below: the state at the log's start still begins there. */

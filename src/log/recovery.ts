@@ -4,7 +4,7 @@ import { crc32c } from '../wire/crc32c.js'
 import { type BatchHeader, CRC_FROM, HEADER_BYTES, parseHeader } from './batch-header.js'
 import { type EpochEntry, readEpochCheckpoint } from './checkpoint-files.js'
 import { EpochCache } from './epoch-cache.js'
-import { DELETED_SUFFIX, EPOCH_CHECKPOINT, parseSegmentFile } from './file-names.js'
+import { DELETED_SUFFIX, EPOCH_CHECKPOINT, parseSegmentFile, segmentFile } from './file-names.js'
 import type { HandleCache } from './handle-cache.js'
 import { HeaderReader, LogDamage, Segment } from './segment.js'
 
@@ -52,7 +52,7 @@ export interface RecoveredLog {
  */
 export function recoverLog(input: RecoveryInput): RecoveredLog {
   const { handles, directory, recoveryPoint } = input
-  const segments = openSegments(input)
+  const { segments, snapshots } = openSegments(input)
   if (segments.length === 0) {
     if (recoveryPoint > input.logStartOffset) throw new LogDamage(`${directory} holds no segment`)
     const first = new Segment(handles, directory, input.logStartOffset)
@@ -81,6 +81,7 @@ export function recoverLog(input: RecoveryInput): RecoveredLog {
   const logEndOffset = Math.max(end, logStartOffset)
   epochs.truncateFromEnd(logEndOffset)
   epochs.truncateFromStart(logStartOffset)
+  dropSnapshots(input, snapshots, logEndOffset)
   return {
     segments,
     epochs,
@@ -92,26 +93,41 @@ export function recoverLog(input: RecoveryInput): RecoveredLog {
   }
 }
 
+/**
+ * Snapshots of producers are never synced, and one may outlive the batches that it tells of. Those above the log's end go
+ * at once and for good: the log will pass their offsets with other batches.
+ */
+function dropSnapshots(
+  { disk, directory }: RecoveryInput,
+  snapshots: readonly Offset[],
+  above: Offset,
+): void {
+  const stale = snapshots.filter((offset) => offset > above)
+  for (const offset of stale) disk.unlink(`${directory}/${segmentFile(offset, '.snapshot')}`)
+  if (stale.length > 0) disk.syncNow([{ directory }])
+}
+
 function isSame(a: readonly EpochEntry[], b: readonly EpochEntry[]): boolean {
   return (
     a.length === b.length && a.every((x, i) => x.epoch === b[i]!.epoch && x.startOffset === b[i]!.startOffset)
   )
 }
 
-/** The segments on disk, less those that were being deleted and those below the log's start. */
-function openSegments(input: RecoveryInput): Segment[] {
+/** The segments on disk, less those that were being deleted and those below the log's start; and the snapshots. */
+function openSegments(input: RecoveryInput): { segments: Segment[]; snapshots: Offset[] } {
   const { disk, handles, directory } = input
   let deletedUpTo = -1
   const bases: Offset[] = []
   const indexes: { name: string; baseOffset: Offset }[] = []
+  const snapshots: Offset[] = []
   for (const name of disk.list(directory)) {
     const parsed = parseSegmentFile(name)
     if (name.endsWith('.tmp') || parsed?.isDeleted === true) disk.unlink(`${directory}/${name}`)
     if (parsed?.isDeleted === true && parsed.suffix === '.log')
       deletedUpTo = Math.max(deletedUpTo, parsed.baseOffset)
     else if (parsed?.suffix === '.log' && !name.endsWith(DELETED_SUFFIX)) bases.push(parsed.baseOffset)
-    else if (parsed !== null && !parsed.isDeleted && parsed.suffix !== '.snapshot')
-      indexes.push({ name, baseOffset: parsed.baseOffset })
+    else if (parsed?.suffix === '.snapshot' && !parsed.isDeleted) snapshots.push(parsed.baseOffset)
+    else if (parsed !== null && !parsed.isDeleted) indexes.push({ name, baseOffset: parsed.baseOffset })
   }
   // What a crash or a power cut left of a segment that was removed: a new one may begin at the same offset.
   const known = new Set(bases)
@@ -129,7 +145,7 @@ function openSegments(input: RecoveryInput): Segment[] {
     segment.sizeInBytes = segment.file.size()
     segments.push(segment)
   })
-  return segments
+  return { segments, snapshots }
 }
 
 export function removeSegment(disk: Disk, handles: HandleCache, segment: Segment): void {

@@ -83,6 +83,29 @@ describe('an unclean stop', () => {
     }
   })
 
+  it('keeps no producer snapshot of what was cut off: the log will pass its offset with other batches', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 5)
+    bench.sync(log)
+    log.writeProducerSnapshot(4, Buffer.from('sound'))
+    appendMany(log, 3)
+    log.writeProducerSnapshot(8, Buffer.from('of batches that are lost'))
+    bench.kill()
+    // The power failed: of what was never synced, chance kept the snapshot alone.
+    const file = bench.disk.open(LOG)
+    file.truncate(505)
+    file.close()
+    expect(bench.start().quarantined).toEqual([])
+    appendMany(bench.log(), 10)
+    expect(bench.log().readProducerSnapshot(100)?.offset).toBe(4)
+    // It does not come back either.
+    bench.powerCut()
+    bench.start()
+    appendMany(bench.log(), 10)
+    expect(bench.log().readProducerSnapshot(100)?.offset ?? 4).toBe(4)
+  })
+
   it('takes a log that went missing for quarantined, also where its mark rotted', () => {
     const bench = Bench.started()
     appendMany(bench.log(), 5)
