@@ -22,6 +22,11 @@ import type { Segment } from './segment.js'
 import { LogTail } from './tail-cache.js'
 import type { AppendBatch, LogConfig, LogSlice, ReplicaLog } from './types.js'
 
+/** Of a log without a newer snapshot so much is read, header by header, before its first append after a kill. */
+const SNAPSHOT_INTERVAL_BYTES = 16 * 1024 * 1024
+/** Where producers are many, their snapshots take no more than such a part of what is written. */
+const SNAPSHOT_SHARE = 32
+
 const NOTHING = (offset: Offset): LogSlice => ({ chunks: [], byteLength: 0, nextOffset: offset })
 
 /**
@@ -29,7 +34,9 @@ const NOTHING = (offset: Offset): LogSlice => ({ chunks: [], byteLength: 0, next
  * `log-flush.ts`, its files by `log-segments.ts`, its errors by `log-faults.ts`.
  */
 export class PartitionLog implements ReplicaLog {
-  onRoll: ((baseOffset: Offset) => void) | null = null
+  onSnapshotDue: ((offset: Offset) => void) | null = null
+  private bytesSinceSnapshot = 0
+  private snapshotBytes = 0
   readonly epochs: EpochCache
   private startOffset: Offset
   private endOffset: Offset
@@ -175,7 +182,16 @@ export class PartitionLog implements ReplicaLog {
       this.segments.noteResized(size)
       this.endOffset = batch.lastOffset + 1
       this.tail.add(batch)
+      this.bytesSinceSnapshot += size
     }
+    if (this.bytesSinceSnapshot >= Math.max(SNAPSHOT_INTERVAL_BYTES, this.snapshotBytes * SNAPSHOT_SHARE)) {
+      this.askForSnapshot()
+    }
+  }
+
+  private askForSnapshot(): void {
+    this.bytesSinceSnapshot = 0
+    this.onSnapshotDue?.(this.endOffset)
   }
 
   /** Always at the log's end: so a segment that lost its last batches is seen. */
@@ -183,7 +199,7 @@ export class PartitionLog implements ReplicaLog {
     const baseOffset = this.endOffset
     this.segments.finishActive()
     this.segments.start(baseOffset)
-    this.onRoll?.(baseOffset)
+    this.askForSnapshot()
   }
 
   read(offset: Offset, maxOffset: Offset, maxBytes: number, minOneBatch: boolean): LogSlice {
@@ -319,6 +335,7 @@ export class PartitionLog implements ReplicaLog {
 
   writeProducerSnapshot(offset: Offset, bytes: Uint8Array): void {
     this.faults.checkOpen()
+    this.snapshotBytes = bytes.length
     if (this.isStored) this.faults.guard(() => this.snapshots.write(offset, bytes))
   }
 

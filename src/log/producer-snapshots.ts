@@ -5,7 +5,9 @@ import { readWhole, writeWhole } from './checkpoint-files.js'
 import { parseSegmentFile, segmentFile } from './file-names.js'
 
 /** The newest ones kept: an older one serves where a truncation or damage takes the last. */
-const KEPT = 3
+const KEPT_OF_SEGMENTS = 3
+/** Of those between: they only spare a start the reading of the active segment. */
+const KEPT_BETWEEN = 2
 
 /**
  * `.snapshot` files, opaque bytes with a CRC-32C of 4 bytes behind them: they are never synced, since a missing or
@@ -29,7 +31,23 @@ export class ProducerSnapshots {
       if (this.disk.exists(path)) this.disk.unlink(path)
       return
     }
-    for (const old of this.offsets().slice(0, -KEPT)) this.remove(old)
+    this.thinOut()
+  }
+
+  private thinOut(): void {
+    const bases = new Set<Offset>()
+    const offsets: Offset[] = []
+    for (const name of this.disk.list(this.directory)) {
+      const parsed = parseSegmentFile(name)
+      if (parsed === null || parsed.isDeleted) continue
+      if (parsed.suffix === '.log') bases.add(parsed.baseOffset)
+      if (parsed.suffix === '.snapshot') offsets.push(parsed.baseOffset)
+    }
+    offsets.sort((a, b) => a - b)
+    const ofSegments = offsets.filter((offset) => bases.has(offset))
+    const between = offsets.filter((offset) => !bases.has(offset))
+    for (const old of ofSegments.slice(0, -KEPT_OF_SEGMENTS)) this.remove(old)
+    for (const old of between.slice(0, -KEPT_BETWEEN)) this.remove(old)
   }
 
   read(atMost: Offset): { offset: Offset; bytes: Uint8Array } | null {

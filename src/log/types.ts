@@ -56,12 +56,15 @@ export interface ReplicaLog {
   /** Visits the 61-byte header of each batch at or above `from`, in order: how producer state is rebuilt. */
   scanHeaders(from: Offset, visit: (header: Uint8Array) => void): void
 
-  /** Kafka's `.snapshot` files: written at each roll and at a clean stop; opaque here. */
+  /** Kafka's `.snapshot` files: written when one is due and at a clean stop; opaque here. */
   writeProducerSnapshot(offset: Offset, bytes: Uint8Array): void
   /** The newest snapshot at or below `offset`. */
   readProducerSnapshot(atMost: Offset): { offset: Offset; bytes: Uint8Array } | null
-  /** Called just after a new active segment began, with its base offset. */
-  onRoll: ((baseOffset: Offset) => void) | null
+  /**
+   * Called with the log's end just after a new active segment began, and each time that so much was appended that whoever
+   * reads on from the last snapshot after a kill would hold the loop up.
+   */
+  onSnapshotDue: ((offset: Offset) => void) | null
   /** Rolls, deletes by retention.bytes / retention.ms below `highWatermark`. Returns the deleted bytes. */
   maintain(nowWallMs: number, highWatermark: Offset): number
   updateConfig(config: LogConfig): void

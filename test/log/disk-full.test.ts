@@ -38,7 +38,7 @@ describe('a full disk', () => {
   it('appends all of a call or nothing, also where it rolls in between', () => {
     const bench = started()
     const log = bench.log()
-    log.onRoll = (base) => log.writeProducerSnapshot(base, new Uint8Array(100))
+    log.onSnapshotDue = (base) => log.writeProducerSnapshot(base, new Uint8Array(100))
     appendMany(log, 30)
     log.assignEpochStart(3, 30)
     const batches = Array.from({ length: 30 }, (_, i) => batchAt(30 + i, { epoch: 3 }))

@@ -35,7 +35,7 @@ class Lives {
 
   live(): void {
     const log = this.bench.log()
-    log.onRoll = (base) => log.writeProducerSnapshot(base, new Uint8Array([base & 255]))
+    log.onSnapshotDue = (base) => log.writeProducerSnapshot(base, new Uint8Array([base & 255]))
     const steps = randomBelow(this.random, 4) === 0 ? 0 : 40
     for (let step = 0; step < steps; step++) {
       if (log.isSynced) {

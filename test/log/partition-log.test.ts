@@ -44,7 +44,7 @@ describe('append and read', () => {
     const bench = Bench.started()
     const log = bench.log()
     const rolled: number[] = []
-    log.onRoll = (base) => rolled.push(base)
+    log.onSnapshotDue = (base) => rolled.push(base)
     log.append(Array.from({ length: 90 }, (_, i) => batchAt(i)))
     expect(() => log.append([batchAt(91)])).toThrow(/gap/)
     expect(() => log.append([batchAt(89)])).toThrow(/go back/)
@@ -187,6 +187,33 @@ describe('retention', () => {
 })
 
 describe('producer snapshots', () => {
+  it('asks for a producer snapshot within a long segment too, and keeps few of them', () => {
+    const bench = Bench.started(1, { segmentBytes: 100 * 1024 * 1024 })
+    const log = bench.log()
+    const due: number[] = []
+    let bytes = 10
+    log.onSnapshotDue = (offset) => {
+      due.push(offset)
+      log.writeProducerSnapshot(offset, new Uint8Array(bytes))
+    }
+    const payload = new Uint8Array(1024 * 1024)
+    appendMany(log, 95, { payload })
+    expect(due).toEqual([16, 32, 48, 64, 80])
+    // A segment's own snapshots are kept apart: they serve where a truncation goes far back.
+    appendMany(log, 6, { payload })
+    expect(due.slice(-2)).toEqual([96, 99])
+    expect([1000, 98, 95].map((atMost) => log.readProducerSnapshot(atMost)?.offset)).toEqual([99, 96, 80])
+    expect(log.readProducerSnapshot(79)).toBeNull()
+    // Many producers: a snapshot of a MiB comes every 32 MiB.
+    due.length = 0
+    bytes = payload.length
+    log.writeProducerSnapshot(log.logEndOffset, new Uint8Array(bytes))
+    appendMany(log, 29, { payload })
+    expect(due).toEqual([])
+    appendMany(log, 2, { payload })
+    expect(due).toHaveLength(1)
+  })
+
   it('gives the newest one at or below an offset and skips a damaged one', () => {
     const bench = Bench.started()
     const log = bench.log()

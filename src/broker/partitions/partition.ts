@@ -71,7 +71,7 @@ export class Partition {
     this.lastHighWatermark = Math.max(log.logStartOffset, Math.min(highWatermark, log.logEndOffset))
     this.producers = new ProducerTable(log, context)
     this.appends = new LeaderAppends(this, this.producers, context)
-    log.onRoll = (baseOffset) => this.producers.writeSnapshot(baseOffset)
+    log.onSnapshotDue = (offset) => this.producers.writeSnapshot(offset)
   }
 
   get role(): Role {
@@ -154,7 +154,7 @@ export class Partition {
     this.roleValue = { type: 'none', leaderEpoch: this.roleValue.leaderEpoch }
     this.appends.failAll(errorCode)
     this.wakeAllReads()
-    this.log.onRoll = null
+    this.log.onSnapshotDue = null
   }
 
   /** A clean stop: the next start need not scan the log for producers. */
