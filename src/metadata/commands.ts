@@ -301,6 +301,8 @@ export interface AddVoter {
   /** Its control listener, where it has not introduced itself: only the node's own word beats this. */
   host?: string
   port?: number
+  /** False: done as soon as the leader has appended it, and perhaps undone by the next leader (KIP-1186). */
+  ackWhenCommitted?: boolean
 }
 
 /** KIP-853. VOTER_NOT_FOUND where no voter has this id and directory. The leader itself may go: it leads until then. */

@@ -35,7 +35,14 @@ export type RaftInput =
    * caller's. A voter to be added has `catchUpTimeoutMs` to catch up; after that the change is only a matter of its
    * commit, which knows no time-out but the loss of the leadership.
    */
-  | { type: 'changeMembership'; requestId: number; change: MembershipChange; catchUpTimeoutMs: number }
+  | {
+      type: 'changeMembership'
+      requestId: number
+      change: MembershipChange
+      catchUpTimeoutMs: number
+      /** Of a voter that is added: whoever asks wants to know when its entry is appended, too (KIP-1186). */
+      tellsWhenAppended?: boolean
+    }
   /** The caller gave up: a change that still catches up ends as `cancelled`; one that is appended goes on. */
   | { type: 'cancelMembership'; requestId: number }
 
@@ -113,6 +120,8 @@ export type RaftEffect =
   | { type: 'transferEnded'; to: NodeId | undefined; done: boolean }
   /** Counts from now on, committed or not; truncation tells of the one before it in the same way. */
   | { type: 'configurationChanged'; configuration: Configuration; index: LogIndex }
+  /** Where it was asked for: the configuration entry lies at `index`, and may still be lost with this leadership. */
+  | { type: 'membershipAppended'; requestId: number; index: LogIndex }
   /** The configuration entry at `index` has committed. */
   | { type: 'membershipChanged'; requestId: number; configuration: Configuration; index: LogIndex }
   /** `message` names the cause and what to do. See `MembershipFailure` for what may be tried again. */

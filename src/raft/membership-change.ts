@@ -25,6 +25,7 @@ export interface CatchUp {
   nodeId: NodeId
   /** undefined: whatever it answers from (`promote`). */
   directoryId: string | undefined
+  tellsWhenAppended: boolean
   startedMs: number
   deadlineMs: number
   /** What it had taken when it last took something, and when that was. */
@@ -87,7 +88,7 @@ function startAdding(
   nodeId: NodeId,
   directoryId: string | undefined,
 ): void {
-  const { requestId, change, catchUpTimeoutMs } = input
+  const { requestId, change, catchUpTimeoutMs, tellsWhenAppended = false } = input
   const known = core.configuration.voters.find((voter) => voter.nodeId === nodeId)
   if (known !== undefined) {
     const isOther = directoryId !== undefined && directoryId !== known.directoryId
@@ -101,6 +102,7 @@ function startAdding(
     change,
     nodeId,
     directoryId,
+    tellsWhenAppended,
     startedMs: core.nowMs,
     deadlineMs: core.nowMs + catchUpTimeoutMs,
     matchIndex: 0,
@@ -220,6 +222,9 @@ export function continueCatchUp(core: RaftCore, leader: LeaderState): void {
   const voters = [...core.configuration.voters, joining.voter]
   if (!hasRecentQuorum(core, leader, voters)) {
     return end('noQuorum', 'too few of the voters answer at present to take another one in: try again')
+  }
+  if (membership.tellsWhenAppended) {
+    core.outbox.effect({ type: 'membershipAppended', requestId, index: core.log.lastIndex + 1 })
   }
   appendConfiguration(core, leader, requestId, membership.change, voters)
 }

@@ -189,7 +189,7 @@ const commands: Examples<ControllerCommand> = {
     })),
   },
   describeQuorum: { type: 'describeQuorum' },
-  addVoter: { type: 'addVoter', nodeId: 4, directoryId: ID, host: 'h', port: 9093 },
+  addVoter: { type: 'addVoter', nodeId: 4, directoryId: ID, host: 'h', port: 9093, ackWhenCommitted: false },
   removeVoter: { type: 'removeVoter', nodeId: 4, directoryId: ID },
   promoteVoter: { type: 'promoteVoter', nodeId: 4 },
 }

@@ -249,6 +249,9 @@ class Story {
         case 'configurationChanged':
           this.say(`${node.id} counts ${votersText(effect.configuration.voters)} since ${effect.index}`)
           return
+        case 'membershipAppended':
+          this.say(`${node.id} change ${effect.requestId} is appended at ${effect.index}`)
+          return
         case 'membershipChanged':
           this.say(`${node.id} change ${effect.requestId} is committed at ${effect.index}`)
           return

@@ -57,6 +57,7 @@ export class Membership {
       requestId,
       change: changeOf(command),
       catchUpTimeoutMs: timeoutMs - Math.min(MAX_ANSWER_MS, timeoutMs * ANSWER_SHARE),
+      tellsWhenAppended: command.type === 'addVoter' && command.ackWhenCommitted === false,
     })
     return () => this.input({ type: 'cancelMembership', requestId })
   }
@@ -66,7 +67,7 @@ export class Membership {
     if (waiting === undefined) return
     this.waiting.delete(result.requestId)
     const { command, done } = waiting
-    if (result.type === 'membershipChanged') {
+    if (result.type !== 'membershipFailed') {
       done({ type: command, errorCode: ErrorCode.NONE, errorMessage: '' })
       return
     }

@@ -25,7 +25,10 @@ export interface RaftEvents {
   onMembership(result: MembershipResult): void
 }
 
-export type MembershipResult = Extract<RaftEffect, { type: 'membershipChanged' | 'membershipFailed' }>
+export type MembershipResult = Extract<
+  RaftEffect,
+  { type: 'membershipAppended' | 'membershipChanged' | 'membershipFailed' }
+>
 
 /** A timer that fires later than this met a stalled loop: what the sockets hold is handled before anyone is judged. */
 const LATE_MS = 50
@@ -125,6 +128,7 @@ export class RaftDriver {
       case 'proposalDropped':
         // `propose` has read them from the step itself.
         return
+      case 'membershipAppended':
       case 'membershipChanged':
       case 'membershipFailed':
         this.events.onMembership(effect)

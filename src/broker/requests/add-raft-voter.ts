@@ -17,7 +17,8 @@ import { forward, messageOrNull } from './admin.js'
  * - INCONSISTENT_CLUSTER_ID, INVALID_REQUEST (no directory, no such node id, no listener), DUPLICATE_VOTER,
  *   INVALID_VOTER_KEY (it answers from another directory); REQUEST_TIMED_OUT (it does not answer, lags too far behind,
  *   or another change is under way), NOT_CONTROLLER: may be tried again.
- * - v1's `ackWhenCommitted: false` allows an answer before the change is committed; this one always waits for it.
+ * - v1's `ackWhenCommitted: false` (KIP-1186): answered when the leader has appended the change, which the next leader
+ *   may undo. The voter must have caught up before all the same.
  */
 export function addRaftVoterHandler(
   services: BrokerServices,
@@ -40,6 +41,7 @@ export function addRaftVoterHandler(
       }
       const { host, port } = listener
       const command: AddVoter = { type: 'addVoter', nodeId, directoryId, host, port }
+      if (!request.ackWhenCommitted) command.ackWhenCommitted = false
       const callOff = forward(services, command, context, request.timeoutMs, (reply) =>
         answer(reply.errorCode, reply.errorMessage),
       )

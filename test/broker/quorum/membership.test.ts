@@ -161,6 +161,24 @@ describe('changes of the voters', () => {
     cluster.until(() => fourth.reactor!.status().role === 'observer')
   })
 
+  it('whoever wants it hears of a new voter when it is appended, committed or not (KIP-1186)', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const fourth = cluster.add(4)
+    fourth.start()
+    cluster.until(() => fourth.leader === leader.id)
+    cluster.world.runFor(1000)
+    cluster.peers.drop = (_from, _to, message) =>
+      message.type === 'raft' && message.message.type === 'appendReply'
+    const voter = { type: 'addVoter' as const, nodeId: 4, directoryId: 'dir-4' }
+    const asked = leader.submit({ ...voter, ackWhenCommitted: false })
+    expect(cluster.reply(asked, 200)).toMatchObject({ type: 'addVoter', errorCode: 0 })
+    expect(leader.reactor!.raft!.status().membership).toMatchObject({ stage: 'committing' })
+    cluster.peers.drop = null
+    cluster.until(hasVoters(cluster, [1, 2, 3, 4]))
+  })
+
   it('a follower is promoted under the directory that it answers from', () => {
     const cluster = new TestCluster(THREE)
     cluster.startAll()

@@ -48,6 +48,12 @@ describe('AddRaftVoter', () => {
     ])
   })
 
+  it('v1 may ask for an answer before the commit (KIP-1186)', () => {
+    node.outage = { type: 'addVoter', errorCode: 0, errorMessage: '' }
+    expect(ask({ ackWhenCommitted: false })).toEqual({ errorCode: 0, errorMessage: null })
+    expect(node.commands).toMatchObject([{ type: 'addVoter', nodeId: 4, ackWhenCommitted: false }])
+  })
+
   it('calls the change off where its client hangs up', () => {
     node.outage = { type: 'addVoter', errorCode: 0, errorMessage: '' }
     let hangUp = (): void => {}
