@@ -70,7 +70,14 @@ export interface RunResult {
 }
 
 /** Too rare to be asked of a short sweep. */
-export const RARE: ReadonlySet<string> = new Set(['tornTails'])
+export const RARE: ReadonlySet<string> = new Set([
+  'tornTails',
+  // Asked for by one profile alone.
+  'votersAdded',
+  'votersPromoted',
+  'votersRemoved',
+  'leadersRemoved',
+])
 
 /** One per cent: more than a clock that somebody sets right now and then ever has. */
 const NOTABLE_DRIFT_PPM = 10_000
