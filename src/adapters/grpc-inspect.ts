@@ -1,6 +1,6 @@
 import * as grpc from '@grpc/grpc-js'
 import type { PartitionStatus } from '../broker/partitions/types.js'
-import type { PostMortem } from '../broker/post-mortems/types.js'
+import type { PartitionFilter, PostMortem } from '../broker/post-mortems/types.js'
 import type { QuorumEvent } from '../broker/quorum/events.js'
 import type { QuorumStatus } from '../broker/quorum/handle.js'
 import type { MembershipCommand } from '../broker/quorum/membership.js'
@@ -20,8 +20,8 @@ export interface InspectSource {
   readLog(from: LogIndex, limit: number): readonly InspectLogEntry[]
   /** As `PartitionManager.list`. */
   listPartitions(): readonly PartitionStatus[]
-  /** The last changes of leadership, at most `limit`, oldest first. */
-  postMortems(limit: number): readonly PostMortem[]
+  /** The last changes of leadership, at most `limit`, oldest first. As `PostMortems.recent`. */
+  postMortems(limit: number, filter: PartitionFilter): readonly PostMortem[]
   /** Asks Raft to hand leadership over; undefined: to whom it likes. Returns a sentence where it can't, else undefined. */
   transferLeadership(to: NodeId | undefined): string | undefined
   /** Takes a change of the voters to the leader. `done` is called once, within `timeoutMs`. Returns what calls it off. */
@@ -78,6 +78,9 @@ type Unary<Request, Response> = (
   call: grpc.ServerUnaryCall<Request, Response>,
   done: grpc.sendUnaryData<Response>,
 ) => void
+interface ListElectionsRequest extends PartitionFilter {
+  limit: number
+}
 /** Of inspect.proto. */
 export interface ListElectionsReply {
   nodeId: NodeId
@@ -105,9 +108,10 @@ class Inspect implements InspectService {
     const getStatus: Unary<object, InspectStatus> = (_call, done) => done(null, this.source.status())
     const listPartitions: Unary<object, { partitions: readonly PartitionStatus[] }> = (_call, done) =>
       done(null, { partitions: this.source.listPartitions() })
-    const listElections: Unary<{ limit: number }, ListElectionsReply> = (call, done) => {
+    const listElections: Unary<ListElectionsRequest, ListElectionsReply> = (call, done) => {
       const { quorum, monotonicMs } = this.source.status()
-      const elections = this.source.postMortems(call.request.limit || DEFAULT_ELECTIONS)
+      const { limit, topic, partition } = call.request
+      const elections = this.source.postMortems(limit || DEFAULT_ELECTIONS, { topic, partition })
       done(null, { nodeId: quorum.nodeId, monotonicMs, elections })
     }
     const transferLeadership: Unary<{ to?: NodeId }, object> = (call, done) => {

@@ -179,7 +179,7 @@ class NodeAssembly {
       subscribe: (watcher) => node.quorum.events.subscribe(watcher),
       readLog: (from, limit) => committedLog(node.quorum, from, limit),
       listPartitions: () => node.services.partitions.list(),
-      postMortems: (limit) => node.postMortems.recent(limit),
+      postMortems: (limit, filter) => node.postMortems.recent(limit, filter),
       transferLeadership: (to) => requestTransfer(node.quorum, to),
       changeVoters: (command, timeoutMs, done) => changeVoters(node.quorum, command, timeoutMs, done),
     }

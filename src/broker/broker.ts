@@ -95,6 +95,7 @@ export class KoggeNode {
     this.storage = new NodeStorage(config, ports, (error) => this.fail(error))
     const { clock, random, logger, compression, dialer } = ports
     this.postMortems = new PostMortems(
+      config.nodeId,
       clock,
       POST_MORTEMS,
       (peer) => this.quorumReactor?.lastHeardMs(peer),
@@ -268,7 +269,9 @@ export class KoggeNode {
       {
         onSnapshotPart: (records, isFirst) => this.cache.applySnapshotPart(records, isFirst),
         onSnapshot: (records, index) => {
+          const former = this.cache.image
           this.cache.applySnapshot(records, index)
+          this.postMortems.onSnapshot(former, this.cache.image, index)
         },
         onCommitted: (records, index) => {
           this.cache.applyCommitted(records, index)

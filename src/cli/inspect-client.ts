@@ -4,6 +4,7 @@ import type { WatchEvent } from '../adapters/grpc-inspect-watch.js'
 import { serviceDefinition } from '../adapters/grpc-service.js'
 import { throwIfError } from '../adapters/kafka-client/index.js'
 import type { PartitionStatus } from '../broker/partitions/types.js'
+import type { PartitionFilter } from '../broker/post-mortems/types.js'
 import type { MembershipCommand } from '../broker/quorum/membership.js'
 import { DescribeQuorum } from '../wire/messages/describe-quorum.js'
 import type { Invocation, OptionSpec } from './command.js'
@@ -73,13 +74,17 @@ export class InspectClient {
     })
   }
 
-  /** @throws grpc.ServiceError */
-  elections(limit: number): Promise<ListElectionsReply> {
+  /** The newest `limit`; 0: all that the node keeps. @throws grpc.ServiceError */
+  elections(limit: number, filter: PartitionFilter = {}): Promise<ListElectionsReply> {
     return new Promise((resolve, reject) => {
-      this.client.listElections({ limit }, { deadline: Date.now() + CALL_TIMEOUT_MS }, (error, reply) => {
-        if (error === null) resolve(reply!)
-        else reject(error)
-      })
+      this.client.listElections(
+        { limit, ...filter },
+        { deadline: Date.now() + CALL_TIMEOUT_MS },
+        (error, reply) => {
+          if (error === null) resolve(reply!)
+          else reject(error)
+        },
+      )
     })
   }
 
@@ -130,7 +135,7 @@ interface Methods {
     done: (error: grpc.ServiceError | null, status?: InspectStatus) => void,
   ): void
   listElections(
-    request: { limit: number },
+    request: PartitionFilter & { limit: number },
     options: grpc.CallOptions,
     done: (error: grpc.ServiceError | null, reply?: ListElectionsReply) => void,
   ): void

@@ -13,7 +13,7 @@ import { createGrpcServer, type GrpcServer } from '../../src/adapters/grpc-serve
 import { serviceDefinition } from '../../src/adapters/grpc-service.js'
 import { protoRoot } from '../../src/adapters/protobuf.js'
 import type { PartitionStatus } from '../../src/broker/partitions/types.js'
-import type { PostMortem } from '../../src/broker/post-mortems/types.js'
+import type { PartitionFilter, PostMortem } from '../../src/broker/post-mortems/types.js'
 import { EventRing, type QuorumEventBody } from '../../src/broker/quorum/events.js'
 import type { MembershipCommand } from '../../src/broker/quorum/membership.js'
 import type { LogIndex, NodeId } from '../../src/lib/ids.js'
@@ -82,6 +82,7 @@ const ELECTIONS: PostMortem[] = [
     noticedMs: 0,
     electedMs: 0,
     untilMs: 0.5,
+    noCommit: true,
   },
   {
     sequence: 2,
@@ -98,6 +99,7 @@ const ELECTIONS: PostMortem[] = [
 ]
 
 class Source implements InspectSource {
+  readonly filters: PartitionFilter[] = []
   readonly ring = new EventRing({ monotonicMs: () => 1.5, wallMs: () => 1_700_000_000_000 }, 100)
   watchers = 0
   readonly reads: [LogIndex, number][] = []
@@ -109,7 +111,10 @@ class Source implements InspectSource {
 
   status = () => status
   listPartitions = () => [partition]
-  postMortems = (limit: number) => ELECTIONS.slice(-limit)
+  postMortems = (limit: number, filter: PartitionFilter) => {
+    this.filters.push(filter)
+    return ELECTIONS.slice(-limit)
+  }
   readonly changes: [MembershipCommand, number][] = []
   onChange: (() => void) | undefined
   calledOff: ((command: MembershipCommand) => void) | undefined
@@ -155,7 +160,11 @@ it('lists the last changes of leadership, absent and zero fields told apart', as
     elections: JSON.parse(JSON.stringify(ELECTIONS)),
   })
   expect((all as { elections: object[] }).elections[0]).not.toHaveProperty('formerLeader', 0)
-  expect(await unary(inspect.listElections!, { limit: 1 })).toMatchObject({ elections: [ELECTIONS[1]] })
+  const filter = { topic: 't', partition: 0 }
+  expect(await unary(inspect.listElections!, { limit: 1, ...filter })).toMatchObject({
+    elections: [ELECTIONS[1]],
+  })
+  expect(source.filters).toEqual([{}, filter])
 })
 
 let source: Source
@@ -274,6 +283,7 @@ describe('inspection', () => {
 const events: QuorumEventBody[] = [
   { type: 'role', role: 'leader', term: 4, leader: 1, cause: 'electionWon' },
   { type: 'role', role: 'follower', term: 5, leader: undefined, cause: 'higherTerm' },
+  { type: 'role', role: 'follower', term: 5, leader: undefined, cause: 'noQuorum', sinceMs: 0.5 },
   { type: 'election', term: 4, cause: 'leaderDead', durationMs: 12.5 },
   { type: 'controllerActive', term: 4, index: 12 },
   { type: 'commit', index: 12, term: 4 },

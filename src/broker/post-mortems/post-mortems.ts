@@ -4,38 +4,51 @@ import type { MetadataRecord } from '../../metadata/records.js'
 import type { Clock } from '../../ports/clock.js'
 import type { QuorumEvent } from '../quorum/events.js'
 import { PartitionElectionReader } from './partition-elections.js'
+import { PeerSigns } from './peer-signs.js'
 import { RaftElections } from './raft-elections.js'
-import type { PostMortem, PostMortemBody } from './types.js'
+import {
+  LISTED_PARTITIONS,
+  type PartitionElections,
+  type PartitionFilter,
+  type PostMortem,
+  type PostMortemBody,
+} from './types.js'
+
+/** Partitions that are named, in all post-mortems together; in the older ones only the first few then. */
+const MAX_NAMED = 100_000
+/** In one answer, so that it fits into a message whatever the topics' names. Each change names its first. */
+const MAX_NAMED_IN_ANSWER = 10_000
 
 /** The last changes of leadership, of Raft and of partitions. Bounded: the oldest go. */
 export class PostMortems {
   private readonly list: PostMortem[] = []
+  private readonly signs: PeerSigns
   private readonly raft: RaftElections
   private readonly partitions: PartitionElectionReader
-  /** When the connection to a peer broke; forgotten as soon as it is heard again. */
-  private readonly brokeMs = new Map<NodeId, number>()
   private nextSequence = 1
   private caughtUp = false
+  private named = 0
 
   /**
    * @param lastHeardMs when the peer's last message came, in this node's monotonic milliseconds
    * @param isCaughtUp whether this process has applied what was committed before it came; asked until it has
    */
   constructor(
+    nodeId: NodeId,
     private readonly clock: Clock,
     private readonly capacity: number,
-    private readonly lastHeardMs: (peer: NodeId) => number | undefined,
+    lastHeardMs: (peer: NodeId) => number | undefined,
     private readonly isCaughtUp: () => boolean,
   ) {
-    const lastSignMs = (peer: NodeId) => this.lastSignMs(peer)
+    this.signs = new PeerSigns(clock, lastHeardMs)
     const report = (body: PostMortemBody) => this.add(body)
-    this.raft = new RaftElections(lastSignMs, report)
-    this.partitions = new PartitionElectionReader(lastSignMs, report)
+    this.raft = new RaftElections(nodeId, (peer) => this.signs.lastMs(peer), report)
+    this.partitions = new PartitionElectionReader(nodeId, this.signs, report)
   }
 
   onQuorumEvent(event: QuorumEvent): void {
-    if (event.type === 'peerLost' && !event.dead) this.brokeMs.set(event.peer, event.atMs)
     this.raft.onEvent(event)
+    this.signs.onEvent(event)
   }
 
   /**
@@ -44,37 +57,70 @@ export class PostMortems {
    */
   onRecord(record: MetadataRecord, image: MetadataImage): void {
     this.caughtUp ||= this.isCaughtUp()
-    if (!this.caughtUp) return
-    this.partitions.onRecord(record, image, this.clock.monotonicMs())
+    if (this.caughtUp) this.partitions.onRecord(record, image, this.clock.monotonicMs())
   }
 
   /** The image holds everything up to and with `index`. */
   onApplied(index: LogIndex): void {
+    this.caughtUp ||= this.isCaughtUp()
     this.partitions.onApplied(index, this.clock.monotonicMs())
   }
 
-  /** The newest `limit`, oldest first. */
-  recent(limit: number): readonly PostMortem[] {
-    return this.list.slice(Math.max(0, this.list.length - limit))
+  /** A snapshot up to and with `index` took the place of `former`: this node had fallen behind. */
+  onSnapshot(former: MetadataImage, image: MetadataImage, index: LogIndex): void {
+    if (!this.caughtUp) return
+    const nowMs = this.clock.monotonicMs()
+    this.partitions.onSnapshot(former, image, nowMs)
+    this.partitions.onApplied(index, nowMs)
   }
 
-  /**
-   * A broken connection tells of a death at once, the last message of a silence. A follower hears nothing of the
-   * other followers: what is older than the longest silence that a live peer keeps says nothing.
-   */
-  private lastSignMs(peer: NodeId): number | undefined {
-    const heardMs = this.lastHeardMs(peer)
-    const brokeMs = this.brokeMs.get(peer)
-    if (brokeMs !== undefined && (heardMs === undefined || heardMs <= brokeMs)) return brokeMs
-    if (heardMs === undefined || this.clock.monotonicMs() - heardMs > MEANINGFUL_SILENCE_MS) return undefined
-    return heardMs
+  /** The newest `limit`, oldest first; with a filter only those that touch what it names, and of them only that. */
+  recent(limit: number, filter: PartitionFilter = {}): readonly PostMortem[] {
+    const matching =
+      filter.topic === undefined && filter.partition === undefined ? this.list : this.only(filter)
+    const newest = matching.slice(Math.max(0, matching.length - limit))
+    let left = MAX_NAMED_IN_ANSWER
+    for (let i = newest.length - 1; i >= 0; i--) {
+      const election = newest[i]!
+      if (election.type === 'raft') continue
+      const named = Math.min(election.partitions.length, LISTED_PARTITIONS, Math.max(1, left))
+      left -= named
+      newest[i] = { ...election, partitions: election.partitions.slice(0, named) }
+    }
+    return newest
+  }
+
+  private only({ topic, partition }: PartitionFilter): PostMortem[] {
+    const found: PostMortem[] = []
+    for (const election of this.list) {
+      if (election.type === 'raft') continue
+      const partitions = election.partitions.filter(
+        (moved) =>
+          (topic === undefined || moved.topic === topic) &&
+          (partition === undefined || moved.partition === partition),
+      )
+      if (partitions.length > 0) found.push({ ...election, count: partitions.length, partitions })
+    }
+    return found
   }
 
   private add(body: PostMortemBody): void {
-    this.list.push({ ...body, sequence: this.nextSequence++, wallMs: this.clock.wallMs() })
-    if (this.list.length > this.capacity) this.list.shift()
+    const election = { ...body, sequence: this.nextSequence++, wallMs: this.clock.wallMs() }
+    this.list.push(election)
+    this.named += namedIn(election)
+    if (this.list.length > this.capacity) this.named -= namedIn(this.list.shift()!)
+    for (let i = 0; this.named > MAX_NAMED && i < this.list.length; i++) this.shorten(i)
+  }
+
+  private shorten(i: number): void {
+    const election = this.list[i]!
+    if (election.type === 'raft' || election.partitions.length <= LISTED_PARTITIONS) return
+    this.named -= election.partitions.length - LISTED_PARTITIONS
+    const partitions: PartitionElections['partitions'] = election.partitions.slice(0, LISTED_PARTITIONS)
+    this.list[i] = { ...election, partitions }
   }
 }
 
-/** Longer than any session that anyone configures for a cluster that is to fail over in a second. */
-const MEANINGFUL_SILENCE_MS = 60_000
+function namedIn(election: PostMortem): number {
+  return election.type === 'raft' ? 0 : election.partitions.length
+}

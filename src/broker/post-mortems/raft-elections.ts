@@ -1,6 +1,6 @@
 import type { NodeId, Term } from '../../lib/ids.js'
 import type { RoleCause } from '../../raft/api.js'
-import type { QuorumEvent } from '../quorum/events.js'
+import type { QuorumEvent, RoleEvent } from '../quorum/events.js'
 import type { RaftElection } from './types.js'
 
 interface Outage {
@@ -25,18 +25,20 @@ export class RaftElections {
 
   /** @param lastSignMs the last sign of life of a peer, in this node's monotonic milliseconds */
   constructor(
+    private readonly nodeId: NodeId,
     private readonly lastSignMs: (peer: NodeId) => number | undefined,
     private readonly report: (election: RaftElection) => void,
   ) {}
 
   onEvent(event: QuorumEvent): void {
-    if (event.type === 'role') this.onRole(event)
+    if (event.type === 'role') this.onRole(event, event.atMs)
     else if (event.type === 'commit') this.onCommit(event.term, event.atMs)
   }
 
-  private onRole({ leader, term, cause, atMs }: Extract<QuorumEvent, { type: 'role' }>): void {
+  private onRole(event: RoleEvent, atMs: number): void {
+    const { leader, term } = event
     if (leader === undefined) {
-      this.begin(cause, atMs)
+      this.begin(event, atMs)
       return
     }
     if (this.leader !== undefined && this.leader.nodeId === leader && this.leader.term === term) {
@@ -44,40 +46,38 @@ export class RaftElections {
       this.outage = undefined
       return
     }
-    this.begin(cause, atMs)
-    this.elected = {
-      ...this.outage!,
-      formerLeader: this.leader?.nodeId,
-      leader,
-      term,
-      electedMs: atMs,
-    }
+    const outage = this.begin(event, atMs)
+    const unserved = this.elected
+    // A leadership without a single commit served nobody: the outage that it was to end goes on.
+    const fromMs = unserved === undefined ? outage.fromMs : unserved.fromMs
+    if (unserved !== undefined) this.tell(unserved, outage.noticedMs, true)
+    this.elected = { ...outage, fromMs, formerLeader: this.leader?.nodeId, leader, term, electedMs: atMs }
     this.leader = { nodeId: leader, term }
     this.outage = undefined
   }
 
   /** The first notice counts: what follows is the election's own course. */
-  private begin(cause: RoleCause, atMs: number): void {
-    if (this.outage !== undefined) return
-    // A leadership without a single commit served nobody: its end belongs to the outage that it was to end.
-    if (this.elected !== undefined) {
-      const { fromMs, noticedMs, cause } = this.elected
-      this.outage = { fromMs, noticedMs, cause }
-      this.elected = undefined
-      return
-    }
+  private begin(event: RoleEvent, atMs: number): Outage {
+    this.outage ??= { fromMs: this.beganMs(event, atMs), noticedMs: atMs, cause: event.cause }
+    return this.outage
+  }
+
+  private beganMs({ cause, sinceMs }: RoleEvent, atMs: number): number | undefined {
     const former = this.leader?.nodeId
-    this.outage = {
-      fromMs: former === undefined ? undefined : this.lastSignMs(former),
-      noticedMs: atMs,
-      cause,
-    }
+    if (former === undefined) return undefined
+    if (former === this.nodeId) return sinceMs ?? atMs
+    // Planned: the leader serves until it asks its successor to stand.
+    return cause === 'transfer' ? atMs : this.lastSignMs(former)
   }
 
   private onCommit(term: Term, atMs: number): void {
-    if (this.elected === undefined || this.elected.term !== term) return
-    const { formerLeader, leader, cause, fromMs, noticedMs, electedMs } = this.elected
+    if (this.elected?.term !== term) return
+    this.tell(this.elected, atMs, false)
     this.elected = undefined
+  }
+
+  private tell(elected: Elected, untilMs: number, noCommit: boolean): void {
+    const { formerLeader, leader, term, cause, fromMs, noticedMs, electedMs } = elected
     this.report({
       type: 'raft',
       formerLeader,
@@ -87,7 +87,8 @@ export class RaftElections {
       fromMs,
       noticedMs,
       electedMs,
-      untilMs: atMs,
+      untilMs,
+      noCommit,
     })
   }
 }

@@ -7,9 +7,15 @@ export type PostMortem = PostMortemBody & { sequence: number; wallMs: number }
 export type PostMortemBody = RaftElection | PartitionElections
 
 interface Interval {
-  /** The last sign of life of the former leader, or the decision where the move was planned; undefined: not known here. */
+  /**
+   * Nobody serves from then on: the last sign of life of the former leader, or the decision that it is to go. Of several
+   * partitions the one that waited the longest. Undefined: not known here.
+   */
   fromMs: number | undefined
-  /** Raft: the first entry of the new term is committed and applied here. Partitions: the new leaders are applied here. */
+  /**
+   * Raft: the first entry of the new term is committed and applied here; where none was, that leadership's end.
+   * Partitions: the new leaders are applied here, or that there is none: that outage ends with another change.
+   */
   untilMs: number
 }
 
@@ -24,9 +30,11 @@ export interface RaftElection extends Interval {
   /** This node noticed that the leader was gone; it learned of the new one. */
   noticedMs: number
   electedMs: number
+  /** The next leader came before anything of this term was committed: the next one's outage counts from the same moment. */
+  noCommit: boolean
 }
 
-/** All partitions that one batch of the metadata log moved for one cause from one leader. */
+/** All partitions that one batch of the metadata log moved for one cause from one leader; those left without one apart. */
 export interface PartitionElections extends Interval {
   type: 'partitions'
   /** −1: they had none. */
@@ -35,7 +43,7 @@ export interface PartitionElections extends Interval {
   /** Of the metadata log, up to and with which they were applied. */
   index: LogIndex
   count: number
-  /** The first `LISTED_PARTITIONS` of them. */
+  /** All of the newest changes, the first `LISTED_PARTITIONS` of those before; an answer holds no more of any. */
   partitions: MovedPartition[]
 }
 
@@ -50,7 +58,8 @@ export interface MovedPartition {
 /**
  * brokerFenced: dead, or silent for a session; brokerRestarted: a new incarnation (KIP-903); controlledShutdown:
  * KIP-841; unclean: a leader outside ISR and ELR; recovered: it had no leader; preferred: back to the first replica;
- * reassigned: the leader is no replica any more (KIP-455); elected: by any other decision.
+ * reassigned: the leader is no replica any more (KIP-455); elected: by any other decision; unknown: learnt from a
+ * snapshot, which does not say.
  */
 export type PartitionElectionCause =
   | 'brokerFenced'
@@ -62,5 +71,12 @@ export type PartitionElectionCause =
   | 'preferred'
   | 'reassigned'
   | 'elected'
+  | 'unknown'
+
+/** Absent: any. */
+export interface PartitionFilter {
+  topic?: string | undefined
+  partition?: number | undefined
+}
 
 export const LISTED_PARTITIONS = 100

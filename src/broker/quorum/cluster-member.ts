@@ -215,10 +215,10 @@ export class ClusterMember {
 
   private onRole(change: RoleChangedEffect): void {
     const { events, logger } = this.environment
-    const { role, term, leader, cause, electionMs } = change
+    const { role, term, leader, cause, electionMs, sinceMs } = change
     this.role = role
     logger.info({ role, term, leader, cause, electionMs }, 'Raft role')
-    events.emit({ type: 'role', role, term, leader, cause })
+    events.emit({ type: 'role', role, term, leader, cause, ...(sinceMs === undefined ? {} : { sinceMs }) })
     if (electionMs !== undefined) events.emit({ type: 'election', term, cause, durationMs: electionMs })
     // Effects are carried out in order: this may tell of a leadership that is over already.
     if (!this.controller.isActive) this.controller.deactivate()

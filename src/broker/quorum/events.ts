@@ -6,7 +6,7 @@ import type { Voter } from '../../raft/types.js'
 export type QuorumEvent = QuorumEventBody & { sequence: number; atMs: number; wallMs: number }
 
 export type QuorumEventBody =
-  | { type: 'role'; role: RaftRole | 'founding'; term: Term; leader: NodeId | undefined; cause: RoleCause }
+  | RoleEvent
   /** This node won; `durationMs` from the start of its pre-vote. */
   | { type: 'election'; term: Term; cause: RoleCause; durationMs: number }
   /** The controller of this node acts from `index` on: its no-op is committed and applied. */
@@ -19,6 +19,16 @@ export type QuorumEventBody =
   | { type: 'peerLost'; peer: NodeId; dead: boolean }
   | { type: 'quarantined'; reason: string }
   | { type: 'transfer'; to: NodeId | undefined; done: boolean }
+
+export interface RoleEvent {
+  type: 'role'
+  role: RaftRole | 'founding'
+  term: Term
+  leader: NodeId | undefined
+  cause: RoleCause
+  /** Where this node's own leadership ended: since when it had not served (monotonic). */
+  sinceMs?: number
+}
 
 /** The last events, and those who watch. Bounded: the oldest go. */
 export class EventRing {

@@ -58,6 +58,8 @@ export interface QuorumStatus {
   hasQuorum: boolean
   /** How late the heartbeats of this leader left, since it was elected; undefined: it does not lead. */
   heartbeatJitter?: JitterStatus
+  /** Of this node's last leadership before, with the round that came too late where it ended so; undefined: none. */
+  formerHeartbeatJitter?: JitterStatus
   /** Where this node's peers are reached, itself included. */
   addresses: PeerAddress[]
   /** A controller without a vote: why, and what to do about it. */

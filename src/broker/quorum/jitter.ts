@@ -17,12 +17,6 @@ export class JitterHistogram {
     this.maxMs = Math.max(this.maxMs, delayMs)
   }
 
-  reset(): void {
-    this.counts.fill(0)
-    this.count = 0
-    this.maxMs = 0
-  }
-
   status(): JitterStatus {
     const { count, maxMs } = this
     return { count, p50Ms: this.percentile(0.5), p99Ms: this.percentile(0.99), maxMs }

@@ -129,6 +129,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       ...status
     } = member.node.status()
     const { advice } = this.autoJoin
+    const { heartbeatJitter, formerHeartbeatJitter: former } = member.driver
     return {
       ...status,
       nodeId,
@@ -136,7 +137,8 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       clusterId: member.clusterId,
       voters: configuration.voters,
       addresses,
-      ...(member.node.isLeader ? { heartbeatJitter: member.driver.heartbeatJitter.status() } : {}),
+      ...(member.node.isLeader ? { heartbeatJitter: heartbeatJitter.status() } : {}),
+      ...(former === undefined ? {} : { formerHeartbeatJitter: former.status() }),
       ...(advice === undefined ? {} : { advice }),
     }
   }

@@ -40,8 +40,10 @@ const MIN_TIMER_MS = 0.1
  * one queue, so that an effect that causes another input keeps the order.
  */
 export class RaftDriver {
-  /** How late each round of heartbeats left, since this node was elected. */
-  readonly heartbeatJitter = new JitterHistogram()
+  /** How late each round of heartbeats left, in the leadership of now. */
+  heartbeatJitter = new JitterHistogram()
+  /** In the one before: the round that came too late, and cost the office, is the last that it counts. */
+  formerHeartbeatJitter: JitterHistogram | undefined
   private readonly effects: RaftEffect[] = []
   private draining = false
   private closed = false
@@ -60,7 +62,7 @@ export class RaftDriver {
 
   input(input: RaftInput): void {
     if (this.closed) return
-    this.effects.push(...this.node.step(input, this.clock.monotonicMs()))
+    this.effects.push(...this.step(input, this.clock.monotonicMs()))
     this.drain()
   }
 
@@ -68,10 +70,7 @@ export class RaftDriver {
   propose(payload: Uint8Array): { index: LogIndex; term: Term } | ProposalRefusal {
     if (this.closed) return 'notLeader'
     const proposalId = this.nextProposalId++
-    const effects = this.node.step(
-      { type: 'propose', payloads: [payload], proposalId },
-      this.clock.monotonicMs(),
-    )
+    const effects = this.step({ type: 'propose', payloads: [payload], proposalId }, this.clock.monotonicMs())
     this.effects.push(...effects)
     this.drain()
     for (const effect of effects) {
@@ -85,6 +84,16 @@ export class RaftDriver {
     this.closed = true
     this.timer?.timer.cancel()
     this.effects.length = 0
+  }
+
+  private step(input: RaftInput, nowMs: number): RaftEffect[] {
+    const dueMs = this.node.isLeader ? this.node.nextDeadlineMs : undefined
+    const effects = this.node.step(input, nowMs)
+    if (dueMs === undefined || this.node.isLeader) return effects
+    if (nowMs > dueMs) this.heartbeatJitter.record(nowMs - dueMs)
+    this.formerHeartbeatJitter = this.heartbeatJitter
+    this.heartbeatJitter = new JitterHistogram()
+    return effects
   }
 
   private drain(): void {
@@ -115,7 +124,6 @@ export class RaftDriver {
         this.events.onRestore(effect.snapshot)
         return
       case 'roleChanged':
-        if (effect.role === 'leader') this.heartbeatJitter.reset()
         this.events.onRole(effect)
         return
       case 'transferEnded':
@@ -182,7 +190,7 @@ export class RaftDriver {
   }
 
   private tick(nowMs: number, plannedMs: number): void {
-    const effects = this.node.step({ type: 'tick' }, nowMs)
+    const effects = this.step({ type: 'tick' }, nowMs)
     if (effects.some((effect) => effect.type === 'send' && effect.message.type === 'heartbeat')) {
       this.heartbeatJitter.record(nowMs - plannedMs)
     }

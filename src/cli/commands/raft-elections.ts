@@ -1,4 +1,4 @@
-import type { PartitionElections, PostMortem, RaftElection } from '../../broker/post-mortems/types.js'
+import type { PartitionElections, PartitionFilter, RaftElection } from '../../broker/post-mortems/types.js'
 import { CLIENT_OPTIONS, type Command, type Invocation } from '../command.js'
 import { unreachable } from '../errors.js'
 import {
@@ -7,6 +7,7 @@ import {
   inspectAddresses,
   type ListElectionsReply,
 } from '../inspect-client.js'
+import { costMs, mergeElections, type SeenElection } from '../merge-elections.js'
 import { note, plural, print, printJson, table } from '../output.js'
 
 export const command: Command = {
@@ -17,6 +18,8 @@ export const command: Command = {
   positionals: [0, 0],
   options: {
     limit: { type: 'string', placeholder: 'n', help: 'So many of the newest (default 20, at most 1000).' },
+    topic: { type: 'string', placeholder: 'name', help: "Only changes of this topic's partitions." },
+    partition: { type: 'string', placeholder: 'n', help: 'Only changes of partitions of this number.' },
     ...INSPECT_OPTION,
     ...CLIENT_OPTIONS,
   },
@@ -26,18 +29,19 @@ export const command: Command = {
 
 const DEFAULT_LIMIT = 20
 const MAX_LIMIT = 1_000
-
-/** One change as the node saw it that measured the longest outage. */
-export interface SeenElection {
-  readonly election: PostMortem
-  readonly seenBy: readonly number[]
-}
+const MAX_PARTITION = 2 ** 31 - 1
+/** In a line of the table; `-o json` names what the nodes name. */
+const NAMED = 3
 
 async function run(invocation: Invocation): Promise<void> {
   const json = invocation.wantsJson()
   const limit = invocation.wholeNumber('limit', 1, MAX_LIMIT) ?? DEFAULT_LIMIT
   const addresses = await inspectAddresses(invocation)
-  const answers = await Promise.all(addresses.map(ask))
+  const filter = {
+    topic: invocation.text('topic'),
+    partition: invocation.wholeNumber('partition', 0, MAX_PARTITION),
+  }
+  const answers = await Promise.all(addresses.map((address) => ask(address, filter)))
   const replies = answers.filter((answer) => answer !== undefined)
   if (replies.length === 0) {
     throw unreachable(`No node answers over gRPC at ${addresses.join(', ')}. Is the cluster running?`)
@@ -45,7 +49,7 @@ async function run(invocation: Invocation): Promise<void> {
   addresses.forEach((address, i) => {
     if (answers[i] === undefined) note(`kogge: ${address} does not answer; what only it saw is missing`)
   })
-  const merged = merge(replies).slice(-limit)
+  const merged = mergeElections(replies).slice(-limit)
   if (json)
     printJson(
       merged.map(({ election, seenBy }) => ({ ...election, costMs: costMs(election) ?? null, seenBy })),
@@ -53,10 +57,10 @@ async function run(invocation: Invocation): Promise<void> {
   else print(table(['TIME', 'WHAT', 'CAUSE', 'FROM', 'TO', 'COST', 'COURSE'], merged.map(row)))
 }
 
-async function ask(address: string): Promise<ListElectionsReply | undefined> {
+async function ask(address: string, filter: PartitionFilter): Promise<ListElectionsReply | undefined> {
   const client = new InspectClient(address)
   try {
-    return await client.elections(0)
+    return await client.elections(0, filter)
   } catch {
     return undefined // told as a note
   } finally {
@@ -64,70 +68,31 @@ async function ask(address: string): Promise<ListElectionsReply | undefined> {
   }
 }
 
-/** The nodes tell of the same changes, each by its own clock; oldest first. */
-export function merge(replies: readonly ListElectionsReply[]): SeenElection[] {
-  const byChange = new Map<string, { election: PostMortem; seenBy: number[] }>()
-  for (const { nodeId, elections } of replies) {
-    // Newest first: a topic that was deleted and created again has the same epochs again.
-    const timesSeen = new Map<string, number>()
-    for (const election of elections.toReversed()) {
-      const change = keyOf(election)
-      const nth = timesSeen.get(change) ?? 0
-      timesSeen.set(change, nth + 1)
-      const key = `${change}/${nth}`
-      const known = byChange.get(key)
-      if (known === undefined) {
-        byChange.set(key, { election, seenBy: [nodeId] })
-        continue
-      }
-      known.seenBy.push(nodeId)
-      known.election = ofBoth(known.election, election)
-    }
-  }
-  return [...byChange.values()].sort((a, b) => a.election.wallMs - b.election.wallMs)
-}
-
-/** The longer outage, or where nobody knows it who learned of it first; and the cause by whoever campaigned: the others only saw a higher term, or the new leader. */
-function ofBoth(one: PostMortem, other: PostMortem): PostMortem {
-  const [costOfOne, costOfOther] = [costMs(one) ?? -1, costMs(other) ?? -1]
-  const isOther = costOfOther === costOfOne ? other.wallMs < one.wallMs : costOfOther > costOfOne
-  const longer = isOther ? other : one
-  if (longer.type !== 'raft' || !HEARSAY.has(longer.cause)) return longer
-  const { cause } = longer === one ? other : one
-  return { ...longer, cause: cause as RaftElection['cause'] }
-}
-
-const HEARSAY: ReadonlySet<string> = new Set<RaftElection['cause']>(['higherTerm', 'leaderFound', 'started'])
-
-/** The nodes apply the same records in batches of their own: a partition and its epoch tell the change, not the index. */
-function keyOf(election: PostMortem): string {
-  if (election.type === 'raft') return `raft/${election.term}/${election.leader}`
-  const { formerLeader, cause, partitions } = election
-  const first = partitions[0]
-  return `partitions/${first?.topic}/${first?.partition}/${first?.leaderEpoch}/${formerLeader}/${cause}`
-}
-
-function costMs({ fromMs, untilMs }: PostMortem): number | undefined {
-  return fromMs === undefined ? undefined : untilMs - fromMs
-}
-
-function row({ election }: SeenElection): (string | number)[] {
-  const cost = costMs(election)
+/** As the table shows it. */
+export function row({ election }: SeenElection): (string | number)[] {
   const isRaft = election.type === 'raft'
   return [
     new Date(election.wallMs).toISOString().slice(0, 23).replace('T', ' '),
-    isRaft ? `Raft, term ${election.term}` : partitionsText(election),
-    election.cause,
+    isRaft ? `Raft, term ${election.term}` : plural(election.count, 'partition'),
+    election.cause === 'unknown' ? 'unknown: learnt from a snapshot' : election.cause,
     nodeText(isRaft ? (election.formerLeader ?? -1) : election.formerLeader),
     isRaft ? nodeText(election.leader) : leadersText(election),
-    cost === undefined ? '?' : `${cost.toFixed(0)} ms`,
-    isRaft ? courseText(election) : '',
+    costText(election),
+    isRaft ? courseText(election) : partitionsText(election),
   ]
 }
 
+/** At least so much where the outage went on. */
+function costText(election: SeenElection['election']): string {
+  const cost = costMs(election)
+  if (cost === undefined) return '?'
+  const goesOn = election.type === 'raft' ? election.noCommit : election.partitions[0]?.leader === -1
+  return `${goesOn ? '> ' : ''}${cost.toFixed(0)} ms`
+}
+
 function partitionsText({ count, partitions }: PartitionElections): string {
-  const [first] = partitions
-  return count === 1 && first !== undefined ? `${first.topic}-${first.partition}` : plural(count, 'partition')
+  const named = partitions.slice(0, NAMED).map(({ topic, partition }) => `${topic}-${partition}`)
+  return count > named.length ? `${named.join(', ')} and ${count - named.length} more` : named.join(', ')
 }
 
 function leadersText({ partitions }: PartitionElections): string {
@@ -135,10 +100,11 @@ function leadersText({ partitions }: PartitionElections): string {
   return leaders.map(nodeText).join(', ')
 }
 
-function courseText({ fromMs, noticedMs, electedMs, untilMs }: RaftElection): string {
+function courseText({ fromMs, noticedMs, electedMs, untilMs, noCommit }: RaftElection): string {
   const start = fromMs ?? noticedMs
   const after = (ms: number) => `${(ms - start).toFixed(0)}`
-  return `noticed at ${after(noticedMs)}, elected at ${after(electedMs)}, committing at ${after(untilMs)} ms`
+  const end = noCommit ? `no commit, over at ${after(untilMs)} ms` : `committing at ${after(untilMs)} ms`
+  return `noticed at ${after(noticedMs)}, elected at ${after(electedMs)}, ${end}`
 }
 
 function nodeText(node: number): string {

@@ -1,3 +1,4 @@
+import type { JitterStatus } from '../../broker/quorum/handle.js'
 import { CLIENT_OPTIONS, type Command, type Invocation } from '../command.js'
 import { unreachable } from '../errors.js'
 import { INSPECT_OPTION, InspectClient, type InspectStatus, inspectAddresses } from '../inspect-client.js'
@@ -40,15 +41,21 @@ async function run(invocation: Invocation): Promise<void> {
 /** Whether Raft's own work waits for anything, and what a controller without a vote waits for. */
 function notes({ status }: Answer): string[] {
   if (status === undefined) return []
-  const { nodeId, heartbeatJitter, advice } = status.quorum
+  const { nodeId, heartbeatJitter, formerHeartbeatJitter, advice } = status.quorum
   const lines: string[] = []
-  if (heartbeatJitter !== undefined && heartbeatJitter.count > 0) {
-    const { count, p50Ms, p99Ms, maxMs } = heartbeatJitter
-    const late = [`p50 ${p50Ms.toFixed(1)}`, `p99 ${p99Ms.toFixed(1)}`, `max ${maxMs.toFixed(1)} ms`]
-    lines.push(`heartbeats of node ${nodeId}: ${count}, late by ${late.join(', ')}`)
-  }
+  if (heartbeatJitter !== undefined && heartbeatJitter.count > 0)
+    lines.push(`heartbeats of node ${nodeId}: ${jitterText(heartbeatJitter)}`)
+  if (formerHeartbeatJitter !== undefined && formerHeartbeatJitter.count > 0)
+    lines.push(
+      `heartbeats of node ${nodeId} in its last leadership before: ${jitterText(formerHeartbeatJitter)}`,
+    )
   if (advice !== undefined) lines.push(advice)
   return lines
+}
+
+function jitterText({ count, p50Ms, p99Ms, maxMs }: JitterStatus): string {
+  const late = [`p50 ${p50Ms.toFixed(1)}`, `p99 ${p99Ms.toFixed(1)}`, `max ${maxMs.toFixed(1)} ms`]
+  return `${count}, late by ${late.join(', ')}`
 }
 
 async function ask(address: string): Promise<Answer> {

@@ -58,7 +58,7 @@ describe('of Raft', () => {
     expect(history.recent(10)).toHaveLength(1)
   })
 
-  it('counts a leader that committed nothing to the outage that it was to end', () => {
+  it('tells of a leader that committed nothing, and counts the outage on', () => {
     const { world, history, event } = node()
     event({ type: 'role', role: 'follower', term: 1, leader: 1, cause: 'leaderFound' })
     event({ type: 'commit', index: 1, term: 1 })
@@ -71,8 +71,53 @@ describe('of Raft', () => {
     event({ type: 'role', role: 'leader', term: 3, leader: 2, cause: 'electionWon' })
     event({ type: 'commit', index: 2, term: 3 })
     expect(history.recent(10).slice(1)).toMatchObject([
-      { formerLeader: 3, leader: 2, term: 3, cause: 'higherTerm', fromMs: 100, noticedMs: 100, untilMs: 300 },
+      { formerLeader: 1, leader: 3, term: 2, cause: 'higherTerm', fromMs: 100, untilMs: 200, noCommit: true },
+      {
+        formerLeader: 3,
+        leader: 2,
+        term: 3,
+        cause: 'leaderDead',
+        fromMs: 100,
+        untilMs: 300,
+        noCommit: false,
+      },
     ])
+  })
+
+  it('forgets no leader over a pre-vote that came to nothing before its first commit', () => {
+    const { history, event } = node()
+    event({ type: 'role', role: 'follower', term: 1, leader: 1, cause: 'leaderFound' })
+    event({ type: 'role', role: 'preCandidate', term: 1, leader: undefined, cause: 'electionTimeout' })
+    event({ type: 'role', role: 'follower', term: 1, leader: 1, cause: 'leaderFound' })
+    event({ type: 'commit', index: 1, term: 1 })
+    expect(history.recent(10)).toMatchObject([{ leader: 1, term: 1, cause: 'leaderFound', noCommit: false }])
+  })
+
+  it('times the end of its own leadership by when it could commit no more', () => {
+    const { world, history, event } = node()
+    event({ type: 'role', role: 'leader', term: 1, leader: 2, cause: 'electionWon' })
+    event({ type: 'commit', index: 1, term: 1 })
+    world.runFor(2000)
+    event({ type: 'role', role: 'follower', term: 1, leader: undefined, cause: 'noQuorum', sinceMs: 500 })
+    world.runFor(100)
+    event({ type: 'role', role: 'follower', term: 2, leader: 3, cause: 'leaderFound' })
+    event({ type: 'commit', index: 2, term: 2 })
+    expect(history.recent(1)).toMatchObject([
+      { cause: 'noQuorum', formerLeader: 2, leader: 3, fromMs: 500, noticedMs: 2000, untilMs: 2100 },
+    ])
+  })
+
+  it('counts a transfer from its decision on, however long ago the leader had last spoken', () => {
+    const { world, history, event, heard } = node()
+    event({ type: 'role', role: 'follower', term: 1, leader: 1, cause: 'leaderFound' })
+    event({ type: 'commit', index: 1, term: 1 })
+    heard.set(1, 0)
+    world.runFor(90)
+    event({ type: 'role', role: 'candidate', term: 2, leader: undefined, cause: 'transfer' })
+    world.runFor(5)
+    event({ type: 'role', role: 'leader', term: 2, leader: 2, cause: 'electionWon' })
+    event({ type: 'commit', index: 2, term: 2 })
+    expect(history.recent(1)).toMatchObject([{ cause: 'transfer', fromMs: 90, untilMs: 95 }])
   })
 })
 
@@ -95,6 +140,130 @@ describe('of partitions', () => {
     expect([fromMs, untilMs]).toEqual([1000, 1060])
     expect(listed).toHaveLength(100)
     expect(listed[7]).toEqual({ topic: 'orders', partition: 7, leader: 2, leaderEpoch: 1 })
+  })
+
+  it('counts what moves in several batches from the moment on at which its leader was to go', () => {
+    const { world, history, event, heard, apply } = node()
+    apply(...cluster(), ...partitions(3, 1))
+    event({ type: 'role', role: 'leader', term: 1, leader: 2, cause: 'electionWon' })
+    heard.set(1, 1000)
+    world.runFor(1000)
+    apply(
+      { type: 'brokerRegistrationChangeRecord', brokerId: 1, brokerEpoch: 1, fenced: true },
+      moved(0, 2),
+      { type: 'unregisterBrokerRecord', brokerId: 1, brokerEpoch: 1 },
+    )
+    // It still talks, as a node without a registration does.
+    world.runFor(6000)
+    heard.set(1, 7000)
+    apply(moved(1, 2))
+    world.runFor(6000)
+    heard.set(1, 13_000)
+    apply(moved(2, 2))
+    expect(history.recent(10).slice(-3)).toMatchObject([
+      { cause: 'brokerUnregistered', fromMs: 1000, untilMs: 1000 },
+      { cause: 'brokerUnregistered', fromMs: 1000, untilMs: 7000 },
+      { cause: 'brokerUnregistered', fromMs: 1000, untilMs: 13_000 },
+    ])
+  })
+
+  it('counts a restart from the break of the former connection, though the new process speaks already', () => {
+    const { world, history, event, heard, apply } = node()
+    apply(...cluster(), ...partitions(1, 1))
+    world.runFor(1000)
+    event({ type: 'peerLost', peer: 1, dead: false })
+    world.runFor(400)
+    heard.set(1, 1400)
+    apply(register(1, 9), moved(0, 2))
+    expect(history.recent(1)).toMatchObject([{ cause: 'brokerRestarted', fromMs: 1000, untilMs: 1400 }])
+  })
+
+  it('counts what was left without a leader until it has one again', () => {
+    const { world, history, event, apply } = node()
+    apply(...cluster(), ...partitions(2, 3))
+    world.runFor(1000)
+    event({ type: 'peerLost', peer: 3, dead: false })
+    world.runFor(100)
+    apply(
+      { type: 'brokerRegistrationChangeRecord', brokerId: 3, brokerEpoch: 3, fenced: true },
+      moved(0, -1),
+      moved(1, 2),
+    )
+    world.runFor(5000)
+    apply(moved(0, 3))
+    expect(history.recent(10)).toMatchObject([
+      {
+        cause: 'brokerFenced',
+        count: 1,
+        partitions: [{ partition: 0, leader: -1 }],
+        fromMs: 1000,
+        untilMs: 1100,
+      },
+      {
+        cause: 'brokerFenced',
+        count: 1,
+        partitions: [{ partition: 1, leader: 2 }],
+        fromMs: 1000,
+        untilMs: 1100,
+      },
+      { cause: 'recovered', formerLeader: -1, fromMs: 1000, untilMs: 6100 },
+    ])
+  })
+
+  it('makes nothing of the silence of a peer that has nothing to say to this node', () => {
+    const { world, history, event, heard, apply } = node()
+    event({ type: 'role', role: 'follower', term: 1, leader: 1, cause: 'leaderFound' })
+    apply(...cluster(), ...partitions(1, 3))
+    heard.set(3, 0)
+    world.runFor(20_000)
+    apply({ type: 'brokerRegistrationChangeRecord', brokerId: 3, brokerEpoch: 3, fenced: true }, moved(0, 2))
+    expect(history.recent(1)).toMatchObject([{ cause: 'brokerFenced', fromMs: undefined }])
+  })
+
+  it('tells what a snapshot shows, without a reason or a time', () => {
+    const { world, history, apply, install } = node()
+    apply(...cluster(), ...partitions(2, 1))
+    world.runFor(10)
+    install([...cluster(), ...partitions(2, 1), moved(1, 3)], 90)
+    expect(history.recent(10)).toMatchObject([
+      {
+        type: 'partitions',
+        cause: 'unknown',
+        formerLeader: 1,
+        fromMs: undefined,
+        index: 90,
+        count: 1,
+        partitions: [{ topic: 'orders', partition: 1, leader: 3, leaderEpoch: 1 }],
+      },
+    ])
+  })
+
+  it('makes nothing of the snapshot that it starts from', () => {
+    const { history, apply, install } = node(1000, false)
+    apply(...cluster(), ...partitions(2, 1))
+    install([...cluster(), ...partitions(2, 1), moved(1, 3)], 90)
+    expect(history.recent(10)).toEqual([])
+  })
+
+  it('finds a partition among many, and names few of each change in a long answer', () => {
+    const { history, apply } = node()
+    const all = Array.from({ length: 500 }, (_, id) => moved(id, 2))
+    apply(...cluster(), ...partitions(500, 1))
+    apply(...all)
+    expect(history.recent(10, { topic: 'orders', partition: 300 })).toMatchObject([
+      { count: 1, partitions: [{ topic: 'orders', partition: 300, leader: 2 }] },
+    ])
+    expect(history.recent(10, { topic: 'other' })).toEqual([])
+    for (let round = 0; round < 220; round++)
+      apply(...all.map((each) => moved(each.partitionId, round % 2 === 0 ? 3 : 2)))
+    const answer = history.recent(1000) as readonly PartitionElections[]
+    expect(answer).toHaveLength(221)
+    expect(answer.map(({ count }) => count)).toEqual(answer.map(() => 500))
+    expect(answer.at(-1)!.partitions).toHaveLength(100)
+    expect(answer[0]!.partitions).toHaveLength(1)
+    // The oldest keep the first hundred alone.
+    expect(history.recent(1000, { partition: 300 }).length).toBeLessThan(210)
+    expect(history.recent(1000, { partition: 99 })).toHaveLength(221)
   })
 
   it('tells the causes apart', () => {
@@ -172,12 +341,13 @@ function node(capacity = 1000, isCaughtUp = true) {
   const { clock } = world.process('node-2')
   const heard = new Map<number, number>()
   const history = new PostMortems(
+    2,
     clock,
     capacity,
     (peer) => heard.get(peer),
     () => isCaughtUp,
   )
-  const image = new MutableImage()
+  let image = new MutableImage()
   let sequence = 1
   let index = 0
   const event = (body: QuorumEventBody) => {
@@ -199,7 +369,13 @@ function node(capacity = 1000, isCaughtUp = true) {
   const catchUp = () => {
     isCaughtUp = true
   }
-  return { world, history, event, heard, apply, catchUp }
+  const install = (records: MetadataRecord[], upTo: number) => {
+    const former = image
+    image = MutableImage.replay(records)
+    index = upTo
+    history.onSnapshot(former, image, index)
+  }
+  return { world, history, event, heard, apply, catchUp, install }
 }
 
 function register(brokerId: number, brokerEpoch: number): MetadataRecord {

@@ -18,13 +18,11 @@ describe('a histogram of delays', () => {
     expect(p99Ms).toBeLessThanOrEqual(1000)
   })
 
-  it('holds what is beyond its buckets, and nothing after a reset', () => {
+  it('holds what is beyond its buckets', () => {
     const histogram = new JitterHistogram()
     histogram.record(60_000)
     expect(histogram.status().maxMs).toBe(60_000)
     expect(histogram.status().p50Ms).toBeLessThanOrEqual(60_000)
-    histogram.reset()
-    expect(histogram.status().count).toBe(0)
   })
 })
 
@@ -46,5 +44,25 @@ describe('the heartbeats of a leader', () => {
     expect(stalled.p50Ms).toBeLessThan(1)
     const follower = cluster.nodes.find((node) => node !== leader)!
     expect(follower.reactor!.status().heartbeatJitter).toBeUndefined()
+  })
+  it('tell of the stall that cost the office, also when it is won back', () => {
+    const cluster = new TestCluster([1, 2, 3])
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    cluster.world.runFor(1000)
+    expect(leader.reactor!.status().formerHeartbeatJitter).toBeUndefined()
+    leader.process!.pause()
+    cluster.world.runFor(5000)
+    leader.process!.resume()
+    cluster.world.runFor(1000)
+    expect(leader.reactor!.status()).toMatchObject({ role: 'follower' })
+    const lost = leader.reactor!.status().formerHeartbeatJitter!
+    expect(lost.maxMs).toBeGreaterThan(4800)
+    const successor = cluster.nodes.find((node) => node.reactor!.status().role === 'leader')!
+    successor.reactor!.transferLeadership(leader.reactor!.status().nodeId, () => {})
+    cluster.world.runFor(1000)
+    const again = leader.reactor!.status()
+    expect(again).toMatchObject({ role: 'leader', formerHeartbeatJitter: lost })
+    expect(again.heartbeatJitter!.maxMs).toBeLessThan(1)
   })
 })
