@@ -5,6 +5,8 @@ import type { SignsOfLife } from './partition-elections.js'
 
 /** Longer than any session that anyone configures for a cluster that is to fail over in a second. */
 const MEANINGFUL_MS = 60_000
+/** A few heartbeats. */
+const SILENCE_MS = 300
 
 /**
  * When peers gave their last signs of life. A broken connection tells of a death at once, the last message of a
@@ -36,9 +38,11 @@ export class PeerSigns implements SignsOfLife {
   lastMs(peer: NodeId): number | undefined {
     const heardMs = this.lastHeardMs(peer)
     const brokeMs = this.brokeMs.get(peer)
-    if (brokeMs !== undefined && (heardMs === undefined || heardMs <= brokeMs)) return brokeMs
-    if (heardMs === undefined || this.isOld(heardMs) || !this.isHeardSteadily(peer, heardMs)) return undefined
-    return heardMs
+    const isSteady = heardMs !== undefined && !this.isOld(heardMs) && this.isHeardSteadily(peer, heardMs)
+    if (brokeMs === undefined || (heardMs !== undefined && heardMs > brokeMs))
+      return isSteady ? heardMs : undefined
+    // Its connection was given up after a silence: it was gone long before.
+    return isSteady && brokeMs - heardMs > SILENCE_MS ? heardMs : brokeMs
   }
 
   /** No process ends but with its connections. */

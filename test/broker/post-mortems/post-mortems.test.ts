@@ -167,6 +167,21 @@ describe('of partitions', () => {
     ])
   })
 
+  it('counts a silence from its beginning, not from when the connection was given up over it', () => {
+    const { world, history, event, heard, apply } = node()
+    event({ type: 'role', role: 'follower', term: 1, leader: 1, cause: 'leaderFound' })
+    apply(...cluster(), ...partitions(1, 1))
+    world.runFor(1000)
+    heard.set(1, 1000)
+    world.runFor(1500)
+    event({ type: 'role', role: 'leader', term: 2, leader: 2, cause: 'electionWon' })
+    world.runFor(2000)
+    event({ type: 'peerLost', peer: 1, dead: false })
+    world.runFor(500)
+    apply({ type: 'brokerRegistrationChangeRecord', brokerId: 1, brokerEpoch: 1, fenced: true }, moved(0, 2))
+    expect(history.recent(1)).toMatchObject([{ cause: 'brokerFenced', fromMs: 1000, untilMs: 5000 }])
+  })
+
   it('counts a restart from the break of the former connection, though the new process speaks already', () => {
     const { world, history, event, heard, apply } = node()
     apply(...cluster(), ...partitions(1, 1))
