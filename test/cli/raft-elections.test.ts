@@ -159,7 +159,7 @@ describe('a line', () => {
     const election = { ...raft(1, 4, 0, 0, 60), noCommit: true }
     expect(row({ election, seenBy: [] }).slice(5)).toEqual([
       '> 60 ms',
-      'noticed at 40, elected at 50, no commit, over at 60 ms',
+      'noticed at 40, elected at 50, no commit by 60 ms',
     ])
   })
 })

@@ -76,8 +76,8 @@ export class PostMortems {
 
   /** The newest `limit`, oldest first; with a filter only those that touch what it names, and of them only that. */
   recent(limit: number, filter: PartitionFilter = {}): readonly PostMortem[] {
-    const matching =
-      filter.topic === undefined && filter.partition === undefined ? this.list : this.only(filter)
+    const isAny = filter.topic === undefined && filter.partition === undefined
+    const matching = isAny ? [...this.list, ...this.pending()] : this.only(filter)
     const newest = matching.slice(Math.max(0, matching.length - limit))
     let left = MAX_NAMED_IN_ANSWER
     for (let i = newest.length - 1; i >= 0; i--) {
@@ -88,6 +88,13 @@ export class PostMortems {
       newest[i] = { ...election, partitions: election.partitions.slice(0, named) }
     }
     return newest
+  }
+
+  /** Not kept yet: its number is the next one's. */
+  private pending(): PostMortem[] {
+    const pending = this.raft.pending(this.clock.monotonicMs())
+    if (pending === undefined) return []
+    return [{ ...pending, sequence: this.nextSequence, wallMs: this.clock.wallMs() }]
   }
 
   private only({ topic, partition }: PartitionFilter): PostMortem[] {

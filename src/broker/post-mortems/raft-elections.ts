@@ -35,6 +35,11 @@ export class RaftElections {
     else if (event.type === 'commit') this.onCommit(event.term, event.atMs)
   }
 
+  /** The change that nothing has committed after yet, as far as this node knows: where its disk stands still, for long. */
+  pending(nowMs: number): RaftElection | undefined {
+    return this.elected && electionOf(this.elected, nowMs, true)
+  }
+
   private onRole(event: RoleEvent, atMs: number): void {
     const { leader, term } = event
     if (leader === undefined) {
@@ -50,7 +55,7 @@ export class RaftElections {
     const unserved = this.elected
     // A leadership without a single commit served nobody: the outage that it was to end goes on.
     const fromMs = unserved === undefined ? outage.fromMs : unserved.fromMs
-    if (unserved !== undefined) this.tell(unserved, outage.noticedMs, true)
+    if (unserved !== undefined) this.report(electionOf(unserved, outage.noticedMs, true))
     this.elected = { ...outage, fromMs, formerLeader: this.leader?.nodeId, leader, term, electedMs: atMs }
     this.leader = { nodeId: leader, term }
     this.outage = undefined
@@ -72,23 +77,23 @@ export class RaftElections {
 
   private onCommit(term: Term, atMs: number): void {
     if (this.elected?.term !== term) return
-    this.tell(this.elected, atMs, false)
+    this.report(electionOf(this.elected, atMs, false))
     this.elected = undefined
   }
+}
 
-  private tell(elected: Elected, untilMs: number, noCommit: boolean): void {
-    const { formerLeader, leader, term, cause, fromMs, noticedMs, electedMs } = elected
-    this.report({
-      type: 'raft',
-      formerLeader,
-      leader,
-      term,
-      cause,
-      fromMs,
-      noticedMs,
-      electedMs,
-      untilMs,
-      noCommit,
-    })
+function electionOf(elected: Elected, untilMs: number, noCommit: boolean): RaftElection {
+  const { formerLeader, leader, term, cause, fromMs, noticedMs, electedMs } = elected
+  return {
+    type: 'raft',
+    formerLeader,
+    leader,
+    term,
+    cause,
+    fromMs,
+    noticedMs,
+    electedMs,
+    untilMs,
+    noCommit,
   }
 }

@@ -30,7 +30,10 @@ export interface RaftElection extends Interval {
   /** This node noticed that the leader was gone; it learned of the new one. */
   noticedMs: number
   electedMs: number
-  /** The next leader came before anything of this term was committed: the next one's outage counts from the same moment. */
+  /**
+   * Nothing of its term is committed: not yet, as far as this node has applied the log (`untilMs` is now); or the next
+   * leader came before, whose outage counts from the same moment.
+   */
   noCommit: boolean
 }
 

@@ -103,7 +103,7 @@ function leadersText({ partitions }: PartitionElections): string {
 function courseText({ fromMs, noticedMs, electedMs, untilMs, noCommit }: RaftElection): string {
   const start = fromMs ?? noticedMs
   const after = (ms: number) => `${(ms - start).toFixed(0)}`
-  const end = noCommit ? `no commit, over at ${after(untilMs)} ms` : `committing at ${after(untilMs)} ms`
+  const end = noCommit ? `no commit by ${after(untilMs)} ms` : `committing at ${after(untilMs)} ms`
   return `noticed at ${after(noticedMs)}, elected at ${after(electedMs)}, ${end}`
 }
 

@@ -93,6 +93,21 @@ describe('of Raft', () => {
     expect(history.recent(10)).toMatchObject([{ leader: 1, term: 1, cause: 'leaderFound', noCommit: false }])
   })
 
+  it('tells of a leader before it knows of a commit: a disk that stands still keeps that from it', () => {
+    const { world, history, event } = node()
+    event({ type: 'role', role: 'leader', term: 1, leader: 2, cause: 'electionWon' })
+    event({ type: 'commit', index: 1, term: 1 })
+    event({ type: 'role', role: 'follower', term: 1, leader: undefined, cause: 'diskStalled', sinceMs: 0 })
+    event({ type: 'role', role: 'follower', term: 2, leader: 3, cause: 'leaderFound' })
+    world.runFor(100)
+    expect(history.recent(1)).toMatchObject([
+      { sequence: 2, cause: 'diskStalled', formerLeader: 2, leader: 3, untilMs: 100, noCommit: true },
+    ])
+    event({ type: 'commit', index: 2, term: 2 })
+    expect(history.recent(10)).toHaveLength(2)
+    expect(history.recent(1)).toMatchObject([{ sequence: 2, untilMs: 100, noCommit: false }])
+  })
+
   it('times the end of its own leadership by when it could commit no more', () => {
     const { world, history, event } = node()
     event({ type: 'role', role: 'leader', term: 1, leader: 2, cause: 'electionWon' })
@@ -146,6 +161,7 @@ describe('of partitions', () => {
     const { world, history, event, heard, apply } = node()
     apply(...cluster(), ...partitions(3, 1))
     event({ type: 'role', role: 'leader', term: 1, leader: 2, cause: 'electionWon' })
+    event({ type: 'commit', index: 1, term: 1 })
     heard.set(1, 1000)
     world.runFor(1000)
     apply(
@@ -175,6 +191,7 @@ describe('of partitions', () => {
     heard.set(1, 1000)
     world.runFor(1500)
     event({ type: 'role', role: 'leader', term: 2, leader: 2, cause: 'electionWon' })
+    event({ type: 'commit', index: 1, term: 2 })
     world.runFor(2000)
     event({ type: 'peerLost', peer: 1, dead: false })
     world.runFor(500)
@@ -228,6 +245,7 @@ describe('of partitions', () => {
   it('makes nothing of the silence of a peer that has nothing to say to this node', () => {
     const { world, history, event, heard, apply } = node()
     event({ type: 'role', role: 'follower', term: 1, leader: 1, cause: 'leaderFound' })
+    event({ type: 'commit', index: 1, term: 1 })
     apply(...cluster(), ...partitions(1, 3))
     heard.set(3, 0)
     world.runFor(20_000)
