@@ -166,10 +166,10 @@ export function onTimeoutNow(core: RaftCore): void {
 }
 
 /**
- * The leader's process is dead: the dial was refused; or it leads no more and says so. Stickiness ends, and pre-vote starts soon: the survivors see
- * the break in the same millisecond, so each waits in a slot of its own, by rank.
+ * The leader's process is dead: the dial was refused; or it leads no more and says so. Stickiness ends, and pre-vote
+ * starts soon: the survivors see the break in the same millisecond, so each waits in a slot of its own, by rank.
  */
-export function onPeerDead(core: RaftCore, peer: NodeId, resigned?: string): void {
+export function onLeaderDead(core: RaftCore, peer: NodeId, resigned?: string): void {
   if (core.role.type !== 'follower' || core.leader !== peer) return
   core.deadLeader = peer
   core.deadCause = isResignation(resigned) ? resigned : 'leaderDead'

@@ -207,6 +207,12 @@ export function hasRecentQuorum(core: RaftCore, leader: LeaderState, voters: rea
   return core.nowMs - answeredMs < core.timing.electionTimeoutMinMs / 2
 }
 
+/** Its dial was refused: whatever it answered lately, it cannot be counted on. */
+export function onFollowerDead(leader: LeaderState, peer: NodeId): void {
+  const progress = leader.progress.get(peer)
+  if (progress !== undefined) progress.answeredMs = Number.NEGATIVE_INFINITY
+}
+
 function checkQuorumMs(core: RaftCore): number {
   return core.timing.electionTimeoutMinMs * CHECK_QUORUM_FACTOR
 }

@@ -10,13 +10,14 @@ import {
   onFollowerTick,
   onHeartbeat,
   onInstallSnapshot,
-  onPeerDead,
+  onLeaderDead,
   onTimeoutNow,
 } from './follower.js'
 import {
   canPropose,
   leaderDeadlineMs,
   maybeCommit,
+  onFollowerDead,
   onLeaderTick,
   onPropose,
   onTransfer,
@@ -171,7 +172,8 @@ export class RaftNode {
         this.onPersisted(input.sequence)
         return
       case 'peerDead':
-        onPeerDead(core, input.peer)
+        if (core.role.type === 'leader') onFollowerDead(core.role, input.peer)
+        else onLeaderDead(core, input.peer)
         return
       case 'transferLeadership':
         onTransfer(core, input.to)
@@ -210,7 +212,7 @@ export class RaftNode {
     if (message.type === 'preVote') {
       // Who leads does not ask: this node's leader was restarted, or resigned.
       if (message.candidate.nodeId === core.leader && message.term > core.term) {
-        onPeerDead(core, message.candidate.nodeId, message.resigned)
+        onLeaderDead(core, message.candidate.nodeId, message.resigned)
       }
       if (core.role.type === 'leader') onStrangersCampaign(core, core.role, message.candidate.nodeId)
       // Its term is one that may never be.
