@@ -113,6 +113,25 @@ export const SCHEDULES: readonly Schedule[] = [
     },
   },
   {
+    name: 'lagging-survivor',
+    about: 'who is not in sync leads, since all who are happen to be away (KIP-966)',
+    mutant: 'elects-whoever-is-there',
+    play(stage) {
+      stage.begin([1, 2, 3], 3)
+      stage.cut(1, 2)
+      careless(stage, 1, 'what one of them misses')
+      stage.wait('ISR of two', () => stage.image(3)!.isr.join() === '1,3')
+      acknowledged(stage, 1, 'on two')
+      stage.node(1).crash()
+      stage.node(3).crash()
+      stage.heal()
+      // With it there is a controller again, which must wait until it is unfenced.
+      stage.node(3).start(0)
+      stage.wait('leader that was in sync', () => stage.leads(3))
+      stage.finish()
+    },
+  },
+  {
     name: 'early-return',
     about: "a replica enters the ISR before it holds what its leader's epoch began with (KIP-497)",
     mutant: 'lets-in-below-the-epoch-start',
