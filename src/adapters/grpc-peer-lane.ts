@@ -48,12 +48,14 @@ export interface LaneEvents {
   mayDial(lane: Lane): boolean
   /** Another stream to or from this peer stands: what is sent before this one is open waits for it. */
   isConnected(): boolean
-  /** The peer took the stream. */
+  /** The peer took the stream, and its headers say who it is; false: that is not whom this node knows. */
+  greeted(headers: grpc.Metadata): boolean
+  /** After that. */
   opened(): void
   /** A stream that stood broke. */
   broke(): void
-  /** The peer answered with a refusal. */
-  refused(reason: string): void
+  /** The peer answered with a refusal; `isDuplicate`: since another process has this node's id. */
+  refused(reason: string, isDuplicate: boolean): void
 }
 
 type OutgoingCall = grpc.ClientDuplexStream<Uint8Array, Uint8Array>
@@ -105,6 +107,15 @@ export class PeerLane {
     this.dial()
   }
 
+  /** What stands leads to a process that is over. */
+  restart(): void {
+    if (!this.open || this.isClosed) return
+    this.forgetCall()
+    this.client?.close()
+    this.client = undefined
+    this.dial()
+  }
+
   /** Returns whether the message was taken. */
   send(bytes: Uint8Array): boolean {
     if (bytes.length > MAX_MESSAGE_BYTES) return this.drop()
@@ -152,8 +163,8 @@ export class PeerLane {
       this.events.hello(this.lane),
     )
     this.call = call
-    call.on('metadata', () => {
-      if (call === this.call) this.onOpened()
+    call.on('metadata', (headers) => {
+      if (call === this.call) this.onHeaders(headers)
     })
     call.on('drain', () => this.onWritten(call, 0))
     // Nothing is sent this way; but unread data would hold the end of the stream back.
@@ -166,8 +177,13 @@ export class PeerLane {
     this.startTimer(OPEN_TIMEOUT_MS, () => this.onOpenTimeout())
   }
 
-  private onOpened(): void {
+  private onHeaders(headers: grpc.Metadata): void {
     this.stopTimer()
+    if (!this.events.greeted(headers)) {
+      this.forgetCall()
+      this.startTimer(REFUSED_RETRY_MS, () => this.dial())
+      return
+    }
     this.open = true
     this.retryMs = RETRY_MIN_MS
     this.flush()
@@ -181,9 +197,10 @@ export class PeerLane {
     if (stood) this.events.broke()
     let delayMs = this.retryMs
     this.retryMs = Math.min(this.retryMs * 2, RETRY_MAX_MS)
-    if (status.code === grpc.status.FAILED_PRECONDITION) {
+    const isDuplicate = status.code === grpc.status.ALREADY_EXISTS
+    if (isDuplicate || status.code === grpc.status.FAILED_PRECONDITION) {
       delayMs = REFUSED_RETRY_MS
-      this.events.refused(status.details)
+      this.events.refused(status.details, isDuplicate)
     }
     // The handler may have closed us.
     if (!this.isClosed) this.startTimer(delayMs, () => this.dial())

@@ -1,10 +1,18 @@
 import { connect } from 'node:net'
 import * as grpc from '@grpc/grpc-js'
 import type { PeerMessage } from '../broker/peer-message.js'
-import type { NodeId } from '../lib/ids.js'
+import type { NodeId, Uuid } from '../lib/ids.js'
 import type { Logger } from '../ports/logger.js'
 import type { Address } from '../ports/network.js'
-import type { Lane, PeerHandler, PeerTransport } from '../ports/peers.js'
+import type { Lane, PeerHandler, PeerIdentity, PeerTransport } from '../ports/peers.js'
+import {
+  type Hello,
+  helloHeaders,
+  identityHeaders,
+  NO_IDENTITY,
+  readHello,
+  readIdentity,
+} from './grpc-peer-hello.js'
 import { asBuffer, CHANNEL_OPTIONS, PEER_METHOD_PATH, PeerLane, target } from './grpc-peer-lane.js'
 import { createPeerMessageCodec } from './peer-codec.js'
 import { messageCodec } from './protobuf.js'
@@ -14,6 +22,8 @@ const LANES: readonly Lane[] = ['heartbeat', 'raft', 'controller']
 
 export interface GrpcPeersOptions {
   readonly nodeId: NodeId
+  /** Of this process, as the others are greeted with it. */
+  readonly self: PeerIdentity
   /** The cluster that this node belongs to; undefined before it was founded or joined. */
   clusterId(): string | undefined
   readonly logger: Logger
@@ -35,6 +45,8 @@ interface Peer {
   address: Address | undefined
   readonly outgoing: Map<Lane, PeerLane>
   readonly incoming: Map<Lane, IncomingCall>
+  /** The process that the streams belong to. */
+  incarnationId: Uuid | undefined
   /** What the handler was told last. */
   connected: boolean
   lastRefusal: string
@@ -189,6 +201,7 @@ class Peers implements GrpcPeers {
         address: undefined,
         outgoing: new Map(),
         incoming: new Map(),
+        incarnationId: undefined,
         connected: false,
         lastRefusal: '',
       }
@@ -199,16 +212,30 @@ class Peers implements GrpcPeers {
 
   private openLane(peer: Peer, lane: Lane, address: Address): PeerLane {
     return new PeerLane(lane, address, {
-      hello: () => this.hello(peer.id, lane),
+      hello: () => {
+        const { nodeId, self } = this.options
+        return helloHeaders({
+          from: nodeId,
+          to: peer.id,
+          lane,
+          clusterId: this.options.clusterId(),
+          identity: self,
+        })
+      },
       mayDial: () => lane === 'heartbeat' || peer.outgoing.get('heartbeat')?.isOpen === true,
       isConnected: () => peer.connected,
+      greeted: (headers) => this.isGreetingOf(peer, headers),
       opened: () => {
         peer.lastRefusal = ''
         for (const other of peer.outgoing.values()) other.wake()
         this.onStanding(peer)
       },
       broke: () => this.onBroken(peer),
-      refused: (reason) => {
+      refused: (reason, isDuplicate) => {
+        if (isDuplicate) {
+          this.options.handler.onDuplicate(peer.id, reason)
+          return
+        }
         if (reason === peer.lastRefusal) return
         peer.lastRefusal = reason
         this.options.logger.warn({ peer: peer.id, reason }, 'a peer refused the connection')
@@ -227,27 +254,23 @@ class Peers implements GrpcPeers {
     if (peer.incoming.size === 0) peer.connected = false
   }
 
-  private hello(to: NodeId, lane: Lane): grpc.Metadata {
-    const metadata = new grpc.Metadata({ waitForReady: true })
-    metadata.set('kogge-node', String(this.options.nodeId))
-    metadata.set('kogge-to', String(to))
-    metadata.set('kogge-lane', lane)
-    const clusterId = this.options.clusterId()
-    if (clusterId !== undefined) metadata.set('kogge-cluster', clusterId)
-    return metadata
-  }
-
   private accept(call: IncomingCall): void {
     // A stream that was cut emits errors nobody waits for; 'close' tells of the end.
     call.on('error', () => undefined)
     const hello = readHello(call.metadata)
+    const { from, lane, identity } = hello
     const refusal = this.refusal(hello)
-    if (refusal !== undefined) {
-      call.emit('error', { code: grpc.status.FAILED_PRECONDITION, details: refusal })
+    if (refusal !== undefined || identity === undefined) {
+      call.emit('error', { code: grpc.status.FAILED_PRECONDITION, details: refusal ?? NO_IDENTITY })
       return
     }
-    const { from, lane } = hello
+    const duplicate = this.greet(from, identity, false)
+    if (duplicate !== undefined) {
+      call.emit('error', { code: grpc.status.ALREADY_EXISTS, details: duplicate })
+      return
+    }
     const peer = this.peer(from)
+    const isAnother = this.succeed(peer, identity)
     const former = peer.incoming.get(lane)
     peer.incoming.set(lane, call)
     // A peer that started again before its old connection's end was noticed.
@@ -264,11 +287,12 @@ class Peers implements GrpcPeers {
       ended()
       call.end()
     })
-    call.sendMetadata(new grpc.Metadata())
+    call.sendMetadata(identityHeaders(this.options.self))
     // It has just come (again), so our own dial need not wait.
     if (lane === 'heartbeat') peer.outgoing.get('heartbeat')?.redial()
     // Not from within this call: gRPC would turn an exception into a status, and an assertion must stop the broker.
     process.nextTick(() => {
+      if (isAnother) this.onBroken(peer)
       if (peer.incoming.get(lane) === call) this.onStanding(peer)
     })
   }
@@ -286,6 +310,38 @@ class Peers implements GrpcPeers {
       return `node ${nodeId} belongs to cluster ${clusterId}, node ${hello.from} to cluster ${hello.clusterId}`
     }
     return undefined
+  }
+
+  private greet(from: NodeId, identity: PeerIdentity, isDialled: boolean): string | undefined {
+    const peer = this.peers.get(from)
+    const isStanding =
+      peer !== undefined &&
+      (peer.incoming.size > 0 || [...peer.outgoing.values()].some((outgoing) => outgoing.isOpen))
+    return this.options.handler.onGreeting(from, identity, { isStanding, isDialled })
+  }
+
+  /** Who answers a dial says who it is, as who dials does. */
+  private isGreetingOf(peer: Peer, headers: grpc.Metadata): boolean {
+    const { logger } = this.options
+    const identity = readIdentity(headers)
+    if (identity === undefined) {
+      logger.warn({ peer: peer.id }, NO_IDENTITY)
+      return false
+    }
+    if (this.greet(peer.id, identity, true) !== undefined) return false
+    if (this.succeed(peer, identity)) this.onBroken(peer)
+    return true
+  }
+
+  /** Another process is this peer from now on (true): what stands to and from the one before is over. */
+  private succeed(peer: Peer, { incarnationId }: PeerIdentity): boolean {
+    if (peer.incarnationId === incarnationId) return false
+    peer.incarnationId = incarnationId
+    const former = [...peer.incoming.values()]
+    peer.incoming.clear()
+    for (const call of former) call.end()
+    for (const lane of peer.outgoing.values()) lane.restart()
+    return true
   }
 
   private receive(peer: Peer, bytes: Uint8Array): void {
@@ -312,22 +368,5 @@ class Peers implements GrpcPeers {
     peer.connected = false
     for (const lane of peer.outgoing.values()) lane.discard()
     this.options.handler.onDisconnected(peer.id)
-  }
-}
-
-interface Hello {
-  from: NodeId
-  to: NodeId
-  lane: Lane
-  clusterId: string | undefined
-}
-
-function readHello(metadata: grpc.Metadata): Hello {
-  const text = (key: string) => metadata.get(key)[0]?.toString()
-  return {
-    from: Number(text('kogge-node') || Number.NaN),
-    to: Number(text('kogge-to') || Number.NaN),
-    lane: text('kogge-lane') as Lane,
-    clusterId: text('kogge-cluster'),
   }
 }

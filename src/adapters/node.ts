@@ -3,9 +3,10 @@ import { KoggeNode } from '../broker/broker.js'
 import type { ListenerConfig, NodeConfig } from '../broker/node-config.js'
 import { changeVoters, committedLog, requestTransfer } from '../broker/node-inspection.js'
 import type { PeerMessage } from '../broker/peer-message.js'
+import { DuplicateNodeError } from '../broker/quorum/duplicate-node.js'
 import { DiskError } from '../ports/disk.js'
 import { StoreError } from '../ports/ordered-store.js'
-import type { PeerHandler, PeerTransport } from '../ports/peers.js'
+import type { PeerHandler, PeerIdentity, PeerTransport } from '../ports/peers.js'
 import { loadCompression } from './compression.js'
 import { FileDisk } from './file-disk.js'
 import { createHealthService } from './grpc-health.js'
@@ -97,9 +98,11 @@ class NodeAssembly {
         recordCodec: createMetadataRecordCodec(),
         openStore: (directory, store, done) =>
           LevelStore.open(`${config.logDir}/${directory}/store`, store, done),
-        openPeers: (handler) => this.openPeers(handler),
+        openPeers: (handler, self) => this.openPeers(handler, self),
       },
-      (error) => this.settleClosed(error),
+      // Whose node id another process has finds out only when the others refuse it.
+      (error) =>
+        this.settleClosed(error instanceof DuplicateNodeError ? new StartError(`${error.message}.`) : error),
     )
   }
 
@@ -133,10 +136,11 @@ class NodeAssembly {
   }
 
   /** Peers and inspection share a port unless they were given one each. */
-  private openPeers(handler: PeerHandler<PeerMessage>): PeerTransport<PeerMessage> {
+  private openPeers(handler: PeerHandler<PeerMessage>, self: PeerIdentity): PeerTransport<PeerMessage> {
     const { config, health } = this
     const peers = createGrpcPeers({
       nodeId: config.nodeId,
+      self,
       clusterId: () => this.node.startedQuorum?.status().clusterId,
       logger: this.logger.child({ component: 'peers' }),
       handler,

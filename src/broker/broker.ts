@@ -1,4 +1,4 @@
-import type { NodeId } from '../lib/ids.js'
+import type { NodeId, Uuid } from '../lib/ids.js'
 import { randomUuid } from '../lib/prng.js'
 import { LogManager, type LogManagerConfig } from '../log/log-manager.js'
 import { ConfigView } from '../metadata/configs.js'
@@ -10,7 +10,7 @@ import type { Disk } from '../ports/disk.js'
 import type { Logger } from '../ports/logger.js'
 import type { Dialer, Listener } from '../ports/network.js'
 import type { OrderedStore } from '../ports/ordered-store.js'
-import type { PeerHandler, PeerTransport } from '../ports/peers.js'
+import type { PeerHandler, PeerIdentity, PeerTransport } from '../ports/peers.js'
 import type { Random } from '../ports/random.js'
 import type { BatchCodec } from '../ports/record-codec.js'
 import { GroupCoordinatorRuntime } from './coordinators/group-runtime.js'
@@ -49,7 +49,7 @@ export interface NodePorts {
     options: { createIfMissing: boolean },
     done: (error: Error | null, store: OrderedStore | null) => void,
   ): void
-  openPeers(handler: PeerHandler<PeerMessage>): PeerTransport<PeerMessage>
+  openPeers(handler: PeerHandler<PeerMessage>, self: PeerIdentity): PeerTransport<PeerMessage>
 }
 
 /** none: a dedicated controller. */
@@ -76,6 +76,8 @@ export class KoggeNode {
   private readonly partitions: PartitionManager
   private readonly groups: GroupCoordinatorRuntime
   private readonly storage: NodeStorage
+  /** Of this process: towards its peers and the controller. */
+  private readonly incarnationId: Uuid
   private quorumReactor: QuorumControl | null = null
   private lifecycle: BrokerLifecycle | null = null
   private logsReady = false
@@ -94,6 +96,7 @@ export class KoggeNode {
     this.brokerState = rolesOf(config).broker ? 'starting' : 'none'
     this.storage = new NodeStorage(config, ports, (error) => this.fail(error))
     const { clock, random, logger, compression, dialer } = ports
+    this.incarnationId = randomUuid(random)
     this.postMortems = new PostMortems(
       config.nodeId,
       clock,
@@ -242,6 +245,7 @@ export class KoggeNode {
     this.quorumReactor = new QuorumReactor({
       nodeId: config.nodeId,
       directoryId: this.storage.meta.raftDirectoryId,
+      incarnationId: this.incarnationId,
       clusterId: this.storage.meta.clusterId,
       voters: config.voters,
       bootstrapServers: config.bootstrapServers ?? [],
@@ -258,7 +262,7 @@ export class KoggeNode {
       directory: RAFT_DIRECTORY,
       supportedFeatures: supportedFeatures(),
       codec: ports.recordCodec,
-      openPeers: (handler) => ports.openPeers(handler),
+      openPeers: (handler, self) => ports.openPeers(handler, self),
       quarantine: (reason, done) => this.storage.quarantine(reason, done),
       fatal: (error) => this.fail(error),
       settings: { ...quorumSettingsOf(this.services.configs), ...config.quorumSettings },
@@ -301,7 +305,7 @@ export class KoggeNode {
     })
     return new BrokerLifecycle({
       nodeId: config.nodeId,
-      incarnationId: randomUuid(ports.random),
+      incarnationId: this.incarnationId,
       directoryIds: [this.storage.meta.directoryId],
       endpoints: config.listeners.map(endpoint),
       controlEndpoint: endpoint(config.controlListener),

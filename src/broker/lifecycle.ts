@@ -21,6 +21,8 @@ export class BrokerLifecycle {
   /** When the last heartbeat was sent that the controller answered: its session began no earlier. */
   private lastContactMs = Number.NEGATIVE_INFINITY
   private timer: Timer | null = null
+  /** Why the last registration was not accepted, as the log has it. */
+  private toldRefusal = ''
   private onShutDownAllowed: (() => void) | null = null
 
   constructor(private readonly options: LifecycleOptions) {}
@@ -119,13 +121,17 @@ export class BrokerLifecycle {
     if (reply.type === 'registerBroker' && reply.errorCode === ErrorCode.NONE) {
       this.registeredEpoch = reply.brokerEpoch
       this.phase = 'active'
+      this.toldRefusal = ''
       this.options.logger.info({ brokerEpoch: reply.brokerEpoch }, 'registered with the controller')
       this.beat()
       return
     }
     const { errorCode, errorMessage } = failureOf(reply)
     // Another directory under this id still has a live session, or no controller answered: both pass with time.
-    this.options.logger.warn({ errorCode }, `registration was not accepted: ${errorMessage}`)
+    if (this.toldRefusal !== errorMessage) {
+      this.toldRefusal = errorMessage
+      this.options.logger.warn({ errorCode }, `registration was not accepted: ${errorMessage}`)
+    }
     this.phase = 'waiting'
     this.schedule(REGISTRATION_RETRY_MS, () => this.register())
   }

@@ -310,6 +310,8 @@ export interface RemoveVoter {
   type: 'removeVoter'
   nodeId: NodeId
   directoryId: Uuid
+  /** REQUEST_TIMED_OUT while it answers: for who takes the place of a voter that is gone. Operators decide themselves. */
+  onlyIfSilent?: boolean
 }
 
 /** `addVoter` for a node that follows already, under the directory that it answers from. */

@@ -1,4 +1,4 @@
-import type { NodeId } from '../lib/ids.js'
+import type { NodeId, Uuid } from '../lib/ids.js'
 import type { Address } from './network.js'
 
 /**
@@ -22,7 +22,31 @@ export interface PeerTransport<M> {
 
 export type Lane = 'heartbeat' | 'raft' | 'controller'
 
+/** Which process speaks for a node. */
+export interface PeerIdentity {
+  /** Of its vote, and of the lock that no two living processes hold: drawn once for each data directory. */
+  readonly directoryId: Uuid
+  /** Drawn by each process as it starts. */
+  readonly incarnationId: Uuid
+  /** Where it says that others reach it. */
+  readonly address: Address
+}
+
+export interface Greeting {
+  /** A stream to or from the process that was last taken for this peer stands, as far as is known. */
+  readonly isStanding: boolean
+  /** It answers where the peer was dialled. */
+  readonly isDialled: boolean
+}
+
 export interface PeerHandler<M> {
+  /**
+   * Each stream, to or from a peer, begins with this, before it stands for anything. A sentence: the stream is refused,
+   * since another process is that peer. undefined: it is taken, and streams of an earlier incarnation are over.
+   */
+  onGreeting(peer: NodeId, identity: PeerIdentity, greeting: Greeting): string | undefined
+  /** This peer refused a stream of ours with such a sentence: another process has the node id of this one. */
+  onDuplicate(peer: NodeId, reason: string): void
   onMessage(from: NodeId, message: M): void
   onConnected(peer: NodeId): void
   /** A connection that stood, to or from this peer, broke: its process may have died. */

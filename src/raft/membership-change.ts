@@ -139,6 +139,10 @@ function startRemoving(
       `node ${leaving.nodeId} is the only voter: add another one first`,
     )
   }
+  if (change.onlyIfSilent === true && isAnswering(core, leader, leaving)) {
+    const message = `node ${leaving.nodeId} with directory ${leaving.directoryId} answers: who has the same node.id needs another one, or that process must be stopped`
+    return fail(core, requestId, 'voterAlive', message)
+  }
   const remaining = voters.filter((voter) => !sameVoter(voter, leaving))
   if (!hasRecentQuorum(core, leader, remaining)) {
     const message = 'too few of the voters that would remain answer at present: bring them back first'
@@ -146,6 +150,17 @@ function startRemoving(
   }
   if (leaving.nodeId !== core.self.nodeId) noteDeparting(leader, leaving.nodeId, core.log.lastIndex + 1)
   appendConfiguration(core, leader, requestId, change, remaining)
+}
+
+/** Within an election time-out; a new leader grants each voter one. */
+function isAnswering(core: RaftCore, leader: LeaderState, { nodeId, directoryId }: Voter): boolean {
+  if (nodeId === core.self.nodeId) return true
+  const lastContactMs = leader.progress.get(nodeId)?.lastContactFromMs(directoryId)
+  return (
+    lastContactMs !== undefined &&
+    lastContactMs >= 0 &&
+    core.nowMs - lastContactMs < core.timing.electionTimeoutMinMs
+  )
 }
 
 /** The leader follows its own entry from the moment it is appended, like everybody (Raft §6). */

@@ -11,7 +11,12 @@ export type MembershipChange =
   /** `addVoter` for a node that is replicated to already, with the directory that it last answered from. */
   | { type: 'promote'; nodeId: NodeId }
   /** The leader itself may be removed: it leads until that commits, hands over and steps down. */
-  | { type: 'removeVoter'; voter: Voter }
+  | {
+      type: 'removeVoter'
+      voter: Voter
+      /** Not while it answers: for who takes a voter's place on the grounds that it is gone. */
+      onlyIfSilent?: boolean | undefined
+    }
 
 export type MembershipStage =
   /** The new voter catches up; nothing is appended yet. */
@@ -30,6 +35,7 @@ export type MembershipStage =
  * - notCaughtUp: the new voter answers, and lags too far behind or too slowly.
  * - unreachable: the new voter did not answer in time.
  * - noQuorum: too few of the voters that would remain answer at present: the change would stop the cluster.
+ * - voterAlive: it was to be removed only if it is silent, and has answered within an election time-out.
  * - outcomeUnknown: it **was appended**, and the leadership was lost before its commit: look at the voters.
  *
  * Will fail again as it stands:
@@ -48,6 +54,7 @@ export type MembershipFailure =
   | 'notCaughtUp'
   | 'unreachable'
   | 'noQuorum'
+  | 'voterAlive'
   | 'outcomeUnknown'
   | 'duplicateVoter'
   | 'voterNotFound'

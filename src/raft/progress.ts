@@ -31,6 +31,8 @@ export class Progress {
   private mark = -1
   private inflight: { lastIndex: LogIndex; bytes: number }[] = []
   private inflightBytes = 0
+  /** From which directory it answered before, and until when. */
+  private former: { directoryId: Uuid; lastContactMs: number } | undefined
 
   constructor(voter: Voter, nextIndex: LogIndex) {
     this.voter = voter
@@ -40,11 +42,18 @@ export class Progress {
   /** Another directory answers under this id: a wiped disk holds nothing of what was counted (KIP-853). */
   noteDirectory(directoryId: Uuid, nextIndex: LogIndex): void {
     if (this.voter.directoryId === directoryId) return
+    this.former = { directoryId: this.voter.directoryId, lastContactMs: this.lastContactMs }
     this.voter = { nodeId: this.voter.nodeId, directoryId }
     this.matchIndex = 0
     this.toldCommitIndex = 0
     this.readContext = 0
     this.becomeProbe(nextIndex)
+  }
+
+  /** undefined: never from this directory. */
+  lastContactFromMs(directoryId: Uuid): number | undefined {
+    if (this.voter.directoryId === directoryId) return this.lastContactMs
+    return this.former?.directoryId === directoryId ? this.former.lastContactMs : undefined
   }
 
   becomeProbe(nextIndex: LogIndex): void {

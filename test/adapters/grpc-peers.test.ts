@@ -8,10 +8,10 @@ import type { PeerMessage } from '../../src/broker/peer-message.js'
 import type { NodeId } from '../../src/lib/ids.js'
 import type { Logger } from '../../src/ports/logger.js'
 import type { Address } from '../../src/ports/network.js'
-import type { Lane } from '../../src/ports/peers.js'
+import type { Greeting, Lane, PeerIdentity } from '../../src/ports/peers.js'
 
 type Event = {
-  what: 'message' | 'connected' | 'disconnected' | 'log'
+  what: 'message' | 'connected' | 'disconnected' | 'duplicate' | 'log'
   peer?: NodeId
   message?: PeerMessage
   text?: string
@@ -25,10 +25,13 @@ class Node {
   private readonly waiters = new Set<() => void>()
   private server: GrpcServer | undefined
   address: Address = { host: '127.0.0.1', port: 0 }
+  /** What it says of processes that greet it. */
+  judge = (_identity: PeerIdentity, _greeting: Greeting): string | undefined => undefined
 
   constructor(
     readonly id: NodeId,
     public clusterId?: string,
+    readonly incarnationId = `${id}.${nodes.length}`,
   ) {
     const note = (event: Event) => {
       this.events.push(event)
@@ -39,9 +42,12 @@ class Node {
     const logger: Logger = { debug: log, info: log, warn: log, error: log, child: () => logger }
     this.peers = createGrpcPeers({
       nodeId: id,
+      self: { directoryId: `d${id}`, incarnationId, address: { host: `host-${id}`, port: 9093 } },
       clusterId: () => this.clusterId,
       logger,
       handler: {
+        onGreeting: (_peer, identity, greeting) => this.judge(identity, greeting),
+        onDuplicate: (peer, text) => note({ what: 'duplicate', peer, text }),
         onMessage: (peer, message) => note({ what: 'message', peer, message }),
         onConnected: (peer) => {
           note({ what: 'connected', peer })
@@ -355,6 +361,87 @@ describe('a connection is refused with the reason', () => {
     a.peers.setPeers(new Map([[1, b.address]]))
     expect(a.peers.droppedMessages()).toBe(0)
     expect(a.events).toEqual([])
+  })
+})
+
+describe('which process a peer is', () => {
+  const isDuplicate = (event: Event) => event.what === 'duplicate'
+
+  it('is said by who dials, and the refused one hears why', async () => {
+    const a = new Node(1)
+    const b = new Node(2)
+    await Promise.all([a.listen(), b.listen()])
+    const greetings: [PeerIdentity, Greeting][] = []
+    b.judge = (...greeting) => {
+      greetings.push(greeting)
+      return 'another process has node.id=1'
+    }
+    a.peers.setPeers(new Map([[2, b.address]]))
+    await a.until(isDuplicate, 2)
+    expect(a.events.filter(isDuplicate)[0]).toEqual({
+      what: 'duplicate',
+      peer: 2,
+      text: 'another process has node.id=1',
+    })
+    for (const node of [a, b]) expect(node.events.filter((event) => !isDuplicate(event))).toEqual([])
+    const [identity, greeting] = greetings[0]!
+    expect(identity).toEqual({
+      directoryId: 'd1',
+      incarnationId: a.incarnationId,
+      address: { host: 'host-1', port: 9093 },
+    })
+    expect(greeting).toEqual({ isStanding: false, isDialled: false })
+    // The other one went, say.
+    b.judge = () => undefined
+    await Promise.all([a.connected(2), b.connected(1)])
+  })
+
+  it('is said by who is dialled, and whom the caller does not take for the peer gets no message', async () => {
+    const a = new Node(1)
+    const b = new Node(2)
+    await b.listen()
+    const greetings: Greeting[] = []
+    let isTaken = false
+    a.judge = (_identity, greeting) => {
+      greetings.push(greeting)
+      return isTaken ? undefined : 'another process has node.id=2'
+    }
+    a.peers.setPeers(new Map([[2, b.address]]))
+    await b.disconnected(1)
+    a.peers.send(2, 'heartbeat', heartbeat(1))
+    expect(a.peers.droppedMessages()).toBe(1)
+    expect(a.events).toEqual([])
+    expect(greetings[0]).toEqual({ isStanding: false, isDialled: true })
+    isTaken = true
+    await a.connected(2)
+    expect(b.messages()).toEqual([])
+  })
+
+  it('changes with a new process, which ends what stood to and from the one before', async () => {
+    const a = new Node(1)
+    const former = new Node(2)
+    await Promise.all([a.listen(), former.listen()])
+    const greetings: [string, boolean][] = []
+    let newest = former.incarnationId
+    a.judge = ({ incarnationId }, { isStanding }) => {
+      greetings.push([incarnationId, isStanding])
+      return incarnationId === newest ? undefined : 'another process has node.id=2'
+    }
+    a.peers.setPeers(new Map([[2, former.address]]))
+    former.peers.setPeers(new Map([[1, a.address]]))
+    await Promise.all([a.connected(2), former.connected(1)])
+    await sendUntilReceived(former, a, 'raft', heartbeat(1))
+    // Its end was not noticed, say: it goes on, and its streams stand.
+    const next = new Node(2)
+    newest = next.incarnationId
+    next.peers.setPeers(new Map([[1, a.address]]))
+    await Promise.all([a.disconnected(2), a.connected(2, 2), next.connected(1), former.disconnected(1)])
+    expect(greetings).toContainEqual([next.incarnationId, true])
+    await former.until(isDuplicate)
+    next.peers.send(1, 'raft', heartbeat(2))
+    await a.until((event) => event.what === 'message', a.messages().length + 1)
+    expect(a.messages().at(-1)).toEqual(heartbeat(2))
+    expect(a.events.filter((event) => event.what === 'disconnected')).toHaveLength(1)
   })
 })
 

@@ -12,6 +12,13 @@ const method = {
   responseSerialize: same,
   responseDeserialize: same,
 }
+const identity = () => {
+  const metadata = new grpc.Metadata()
+  metadata.set('kogge-directory', 'd2')
+  metadata.set('kogge-incarnation', `2.${process.pid}`)
+  metadata.set('kogge-address', 'host-2:9093')
+  return metadata
+}
 const server = new grpc.Server()
 server.addService(
   { connect: method },
@@ -19,7 +26,7 @@ server.addService(
     connect(call) {
       call.on('error', () => undefined)
       call.on('data', () => undefined)
-      call.sendMetadata(new grpc.Metadata())
+      call.sendMetadata(identity())
     },
   },
 )
@@ -33,7 +40,7 @@ server.bindAsync(
 )
 if (process.argv[2]) {
   const client = new grpc.Client(process.argv[2], grpc.credentials.createInsecure())
-  const metadata = new grpc.Metadata()
+  const metadata = identity()
   for (const [key, value] of [
     ['node', '2'],
     ['to', '1'],

@@ -190,7 +190,7 @@ const commands: Examples<ControllerCommand> = {
   },
   describeQuorum: { type: 'describeQuorum' },
   addVoter: { type: 'addVoter', nodeId: 4, directoryId: ID, host: 'h', port: 9093, ackWhenCommitted: false },
-  removeVoter: { type: 'removeVoter', nodeId: 4, directoryId: ID },
+  removeVoter: { type: 'removeVoter', nodeId: 4, directoryId: ID, onlyIfSilent: true },
   promoteVoter: { type: 'promoteVoter', nodeId: 4 },
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { SeededRandom } from '../../src/lib/prng.js'
 import type { ByteStream } from '../../src/ports/network.js'
+import type { PeerIdentity } from '../../src/ports/peers.js'
 import { SimWorldClock } from './clock.js'
 import { SimLinks, SimNetwork } from './network.js'
 import { SimPeerNetwork } from './peers.js'
@@ -83,6 +84,15 @@ describe('byte streams', () => {
   })
 })
 
+/** Takes every process for whom it says that it is. */
+const TRUSTING = { onGreeting: () => undefined, onDuplicate: () => undefined }
+
+let incarnations = 0
+
+function identityOf(host: string): PeerIdentity {
+  return { directoryId: host, incarnationId: `${host}.${++incarnations}`, address: { host, port: 1 } }
+}
+
 describe('peers', () => {
   it('delivers a lane in order, tells of a death, and connects again', () => {
     const { world, network } = worldOf()
@@ -91,11 +101,18 @@ describe('peers', () => {
     const peers = new Map([1, 2].map((id) => [id, { host: `h${id}`, port: 1 }]))
     const start = (id: number) => {
       const process = world.process(`n${id}`)
-      const transport = hub.transport(id, `h${id}`, process, {
-        onMessage: (from, message) => log.push(`${id}<${from} ${message.n}`),
-        onConnected: (peer) => log.push(`${id}+${peer}`),
-        onDisconnected: (peer) => log.push(`${id}-${peer}`),
-      })
+      const transport = hub.transport(
+        id,
+        `h${id}`,
+        process,
+        {
+          ...TRUSTING,
+          onMessage: (from, message) => log.push(`${id}<${from} ${message.n}`),
+          onConnected: (peer) => log.push(`${id}+${peer}`),
+          onDisconnected: (peer) => log.push(`${id}-${peer}`),
+        },
+        identityOf(`h${id}`),
+      )
       transport.setPeers(peers)
       return { process, transport }
     }
@@ -132,11 +149,18 @@ describe('peers', () => {
     const peers = new Map([1, 2].map((id) => [id, { host: `h${id}`, port: 1 }]))
     const start = (id: number, peer: number) => {
       const process = world.process(`n${id}`)
-      const transport = hub.transport(id, `h${id}`, process, {
-        onMessage: () => undefined,
-        onConnected: () => connected.set(peer, true),
-        onDisconnected: () => connected.set(peer, false),
-      })
+      const transport = hub.transport(
+        id,
+        `h${id}`,
+        process,
+        {
+          ...TRUSTING,
+          onMessage: () => undefined,
+          onConnected: () => connected.set(peer, true),
+          onDisconnected: () => connected.set(peer, false),
+        },
+        identityOf(`h${id}`),
+      )
       transport.setPeers(new Map([...peers].filter(([other]) => other !== id)))
       return transport
     }
@@ -160,26 +184,33 @@ describe('peers', () => {
     let disconnections = 0
     const start = (id: number) => {
       const process = world.process(`n${id}`)
-      const transport = hub.transport(id, `h${id}`, process, {
-        onMessage: () => undefined,
-        onConnected: (peer) => isConnected.set(`${id}-${peer}`, true),
-        onDisconnected: (peer) => {
-          isConnected.set(`${id}-${peer}`, false)
-          if (id === 1) disconnections++
+      const transport = hub.transport(
+        id,
+        `h${id}`,
+        process,
+        {
+          ...TRUSTING,
+          onMessage: () => undefined,
+          onConnected: (peer) => isConnected.set(`${id}-${peer}`, true),
+          onDisconnected: (peer) => {
+            isConnected.set(`${id}-${peer}`, false)
+            if (id === 1) disconnections++
+          },
         },
-      })
+        identityOf(`h${id}`),
+      )
       transport.setPeers(peers)
       return process
     }
     start(1)
+    let two = start(2)
     for (let i = 0; i < 50; i++) {
-      const two = start(2)
       world.runFor(3_000)
       expect(isConnected.get('1-2')).toBe(true)
       // Segments are lost: one of the two ends takes long.
       links.loss.set('h2>h1', 0.4)
       two.kill()
-      start(2)
+      two = start(2)
       world.runFor(2_000)
       links.loss.clear()
       world.runFor(10_000)
@@ -196,19 +227,33 @@ describe('peers', () => {
     const hub = new SimPeerNetwork<{ n: number }>(network)
     const peers = new Map([1, 2].map((id) => [id, { host: `h${id}`, port: 1 }]))
     const log: number[] = []
-    const one = hub.transport(1, 'h1', world.process('n1'), {
-      onMessage: () => undefined,
-      // 2 has dialled, and is being dialled.
-      onConnected: (peer) => {
-        for (let n = 1; n <= 3; n++) one.send(peer, 'controller', { n })
+    const one = hub.transport(
+      1,
+      'h1',
+      world.process('n1'),
+      {
+        ...TRUSTING,
+        onMessage: () => undefined,
+        // 2 has dialled, and is being dialled.
+        onConnected: (peer) => {
+          for (let n = 1; n <= 3; n++) one.send(peer, 'controller', { n })
+        },
+        onDisconnected: () => undefined,
       },
-      onDisconnected: () => undefined,
-    })
-    const two = hub.transport(2, 'h2', world.process('n2'), {
-      onMessage: (_from, message) => log.push(message.n),
-      onConnected: () => undefined,
-      onDisconnected: () => undefined,
-    })
+      identityOf('h1'),
+    )
+    const two = hub.transport(
+      2,
+      'h2',
+      world.process('n2'),
+      {
+        ...TRUSTING,
+        onMessage: (_from, message) => log.push(message.n),
+        onConnected: () => undefined,
+        onDisconnected: () => undefined,
+      },
+      identityOf('h2'),
+    )
     two.setPeers(peers)
     world.schedule(null, 1, () => one.setPeers(peers))
     world.runFor(100)

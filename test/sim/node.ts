@@ -247,7 +247,7 @@ export class SimNode {
           }
           process.schedule(0, () => done(null, this.store))
         },
-        openPeers: (handler) => world.peers.transport(this.id, hostOf(this.id), process, handler),
+        openPeers: (handler, self) => world.peers.transport(this.id, hostOf(this.id), process, handler, self),
       },
       (error) => this.onFatal(error),
     )

@@ -1,6 +1,6 @@
-import type { NodeId } from '../../src/lib/ids.js'
+import type { NodeId, Uuid } from '../../src/lib/ids.js'
 import type { Address } from '../../src/ports/network.js'
-import type { Lane, PeerHandler, PeerTransport } from '../../src/ports/peers.js'
+import type { Lane, PeerHandler, PeerIdentity, PeerTransport } from '../../src/ports/peers.js'
 import type { SimProcess } from './clock.js'
 import type { SimNetwork } from './network.js'
 
@@ -9,13 +9,18 @@ const LANES: readonly Lane[] = ['heartbeat', 'raft', 'controller']
 const QUEUE_LIMIT = 10_000
 const RECONNECT_MS = 50
 const DIAL_TIMEOUT_MS = 1_000
+/** After a refusal by another node, or since another process is this one. */
+const REFUSED_RETRY_MS = 500
 
 /**
  * Ordered messages between the nodes of a simulated world, in place of gRPC: over the same links, refusals, resets and
  * silence as the byte streams. Messages are copied by `clone`, so that no two nodes share an object.
  */
 export class SimPeerNetwork<M> {
+  /** The last that was started of each id. */
   readonly nodes = new Map<NodeId, SimPeerTransport<M>>()
+  /** Who listens, or last did. */
+  readonly hosts = new Map<string, SimPeerTransport<M>>()
   /** Every message as it leaves its sender, before anything can happen to it: what it claims must hold by now. */
   onSend: ((from: NodeId, to: NodeId, message: M) => void) | null = null
   /** Every message as it is delivered: for traces and checks. */
@@ -34,10 +39,22 @@ export class SimPeerNetwork<M> {
     this.nodes.get(b)?.reset(a)
   }
 
+  /** Nothing came from or to this host for long: the keepalives of both ends found out. */
+  expire(host: string): void {
+    for (const transport of this.hosts.values()) transport.expire(host)
+  }
+
   /** One node's transport, listening at once. `host` names it in the links. */
-  transport(nodeId: NodeId, host: string, process: SimProcess, handler: PeerHandler<M>): PeerTransport<M> {
-    const transport = new SimPeerTransport(this, nodeId, host, process, handler)
+  transport(
+    nodeId: NodeId,
+    host: string,
+    process: SimProcess,
+    handler: PeerHandler<M>,
+    self: PeerIdentity,
+  ): PeerTransport<M> {
+    const transport = new SimPeerTransport(this, nodeId, host, process, handler, self)
     this.nodes.set(nodeId, transport)
+    this.hosts.set(host, transport)
     process.onKill.add(() => transport.killed())
     return transport
   }
@@ -74,6 +91,8 @@ class SimPeerTransport<M> implements PeerTransport<M> {
   private readonly connected = new Set<NodeId>()
   /** By peer and direction, the newest connection that stood here. */
   private readonly standing = new Map<NodeId, { outgoing?: Connection<M>; incoming?: Connection<M> }>()
+  /** The process that each peer is. */
+  private readonly incarnations = new Map<NodeId, Uuid>()
   /** For a connected peer that is being dialled. */
   private readonly waiting = new Map<NodeId, { lane: Lane; message: M }[]>()
   private isClosed = false
@@ -84,6 +103,7 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     readonly host: string,
     readonly process: SimProcess,
     readonly handler: PeerHandler<M>,
+    readonly self: PeerIdentity,
   ) {}
 
   get isListening(): boolean {
@@ -129,7 +149,7 @@ class SimPeerTransport<M> implements PeerTransport<M> {
       done(result)
     }
     const timer = this.process.schedule(timeoutMs, () => settle('timeout'))
-    this.handshake(to, (answer) => settle(answer === null ? 'refused' : 'open'))
+    this.handshake(this.peers.get(to)?.host, (answer) => settle(answer === null ? 'refused' : 'open'))
   }
 
   identify(address: Address, timeoutMs: number, done: (nodeId: NodeId | undefined) => void): void {
@@ -141,8 +161,7 @@ class SimPeerTransport<M> implements PeerTransport<M> {
       done(nodeId)
     }
     const timer = this.process.schedule(timeoutMs, () => settle(undefined))
-    const peer = [...this.hub.nodes.values()].find(({ host }) => host === address.host)
-    if (peer !== undefined) this.handshake(peer.nodeId, (answer) => settle(answer?.nodeId))
+    this.handshake(address.host, (answer) => settle(answer?.nodeId))
   }
 
   close(): void {
@@ -160,6 +179,23 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     })
   }
 
+  expire(host: string): void {
+    for (const [peer, { outgoing, incoming }] of this.standing) {
+      for (const connection of [outgoing, incoming]) {
+        if (connection === undefined) continue
+        if (connection.from.host !== host && connection.to.host !== host) continue
+        connection.isOpen = false
+        if (this.outgoing.get(peer) === connection) this.outgoing.delete(peer)
+        this.incoming.delete(connection)
+        this.process.schedule(0, () => {
+          if (this.isClosed) return
+          this.broke(peer, connection)
+          this.connect(peer)
+        })
+      }
+    }
+  }
+
   /** The kernel closes what the process held. */
   killed(): void {
     this.dropAll()
@@ -175,27 +211,57 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     if (this.standing.get(to)?.outgoing !== undefined) return
     this.dialling.add(to)
     let settled = false
-    const retry = (): void => {
+    const retry = (delayMs: number): void => {
       settled = true
-      this.process.schedule(RECONNECT_MS, () => {
+      this.process.schedule(delayMs, () => {
         this.dialling.delete(to)
         this.connect(to)
       })
     }
     const timer = this.process.schedule(DIAL_TIMEOUT_MS, () => {
-      if (!settled) retry()
+      if (!settled) retry(RECONNECT_MS)
     })
-    this.handshake(to, (peer) => {
+    this.call(to, (peer, refusal) => {
       if (settled) return
       timer.cancel()
-      if (peer === null || this.isClosed || !this.peers.has(to)) {
-        retry()
-        return
+      if (refusal !== undefined) {
+        retry(REFUSED_RETRY_MS)
+        this.handler.onDuplicate(to, refusal)
+      } else if (peer === null || this.isClosed || !this.peers.has(to)) retry(RECONNECT_MS)
+      else if (peer.nodeId !== to || this.greet(to, peer.self, true) !== undefined) retry(REFUSED_RETRY_MS)
+      else {
+        settled = true
+        this.dialling.delete(to)
+        this.opened(to, peer)
       }
-      settled = true
-      this.dialling.delete(to)
-      this.opened(to, peer)
     })
+  }
+
+  /** As gRPC's adapter: both sides say which process they are, and each may refuse the other. */
+  private greet(from: NodeId, identity: PeerIdentity, isDialled: boolean): string | undefined {
+    const standing = this.standing.get(from)
+    const isStanding = standing?.outgoing !== undefined || standing?.incoming !== undefined
+    const refusal = this.handler.onGreeting(from, identity, { isStanding, isDialled })
+    if (refusal === undefined) this.succeed(from, identity.incarnationId)
+    return refusal
+  }
+
+  /** No other one has taken its place meanwhile. */
+  private isProcess(peer: NodeId, { incarnationId }: PeerIdentity): boolean {
+    return this.incarnations.get(peer) === incarnationId
+  }
+
+  /** Another process is this peer from now on: what stands to and from the one before is over. */
+  private succeed(peer: NodeId, incarnationId: Uuid): void {
+    if (this.incarnations.get(peer) === incarnationId) return
+    this.incarnations.set(peer, incarnationId)
+    const standing = this.standing.get(peer)
+    if (standing === undefined) return
+    this.standing.delete(peer)
+    if (standing.incoming !== undefined) this.breakConnection(standing.incoming)
+    if (standing.outgoing !== undefined) this.breakConnection(standing.outgoing)
+    this.waiting.delete(peer)
+    if (this.connected.delete(peer)) this.handler.onDisconnected(peer)
   }
 
   private opened(to: NodeId, peer: SimPeerTransport<M>): void {
@@ -217,7 +283,9 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     // The accepting side hears of it too: of this connection's life it saw the beginning as well as the end.
     this.hub.network.deliver(this.host, peer.host, () => {
       peer.process.schedule(0, () => {
-        if (connection.isOpen && peer.isListening) peer.stands(this.nodeId, connection)
+        if (!connection.isOpen || !peer.isListening) return
+        if (peer.isProcess(this.nodeId, this.self)) peer.stands(this.nodeId, connection)
+        else peer.breakConnection(connection)
       })
     })
   }
@@ -253,14 +321,33 @@ class SimPeerTransport<M> implements PeerTransport<M> {
     return connection.from === this ? 'outgoing' : 'incoming'
   }
 
-  /** There and back over the links; null: refused. Silence where a direction is cut. */
-  private handshake(to: NodeId, answered: (peer: SimPeerTransport<M> | null) => void): void {
-    const host = this.hub.nodes.get(to)?.host ?? this.peers.get(to)?.host
+  /** There and back over the links; null: refused. Silence where a direction is cut. The kernel alone answers. */
+  private handshake(host: string | undefined, answered: (peer: SimPeerTransport<M> | null) => void): void {
     if (host === undefined) return
     this.hub.network.deliver(this.host, host, () => {
-      const peer = this.hub.nodes.get(to)
+      const peer = this.hub.hosts.get(host)
       const answer = peer?.isListening === true ? peer : null
       this.hub.network.deliver(host, this.host, () => this.process.input(() => answered(answer)))
+    })
+  }
+
+  /** A handshake that the other process itself answers: one that is paused does not. */
+  private call(
+    to: NodeId,
+    answered: (peer: SimPeerTransport<M> | null, refusal: string | undefined) => void,
+  ): void {
+    const host = this.peers.get(to)!.host
+    const answer = (peer: SimPeerTransport<M> | null, refusal?: string): void =>
+      this.hub.network.deliver(host, this.host, () => this.process.input(() => answered(peer, refusal)))
+    this.hub.network.deliver(this.host, host, () => {
+      // What waited for a link to be healed is sent again by a living process alone.
+      if (!this.isListening) return
+      const peer = this.hub.hosts.get(host)
+      if (peer?.isListening !== true) answer(null)
+      else
+        peer.process.input(() =>
+          answer(peer, peer.nodeId === to ? peer.greet(this.nodeId, this.self, false) : undefined),
+        )
     })
   }
 

@@ -37,7 +37,8 @@ export const NOT_AN_OBSERVER = {
 /**
  * A controller without a vote: it joins by itself where that is configured (KIP-853's auto join), and else says what
  * to do. A node whose disk was wiped or whose Raft log was set aside is still named by its old directory: that
- * identity, which nobody can have any more, is removed first.
+ * identity, which nobody can have any more, is removed first; not while somebody has it, under whose node id this
+ * process was started by mistake.
  */
 export class AutoJoin {
   private timer: Timer | undefined
@@ -80,7 +81,7 @@ export class AutoJoin {
     this.ask(
       former === undefined
         ? { type: 'addVoter', nodeId: self.nodeId, directoryId: self.directoryId }
-        : { type: 'removeVoter', nodeId: former.nodeId, directoryId: former.directoryId },
+        : { type: 'removeVoter', nodeId: former.nodeId, directoryId: former.directoryId, onlyIfSilent: true },
     )
   }
 

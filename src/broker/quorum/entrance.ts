@@ -107,6 +107,11 @@ export class Entrance {
     this.founding.onCluster()
   }
 
+  /** Somebody knows another process of this node, and may belong to a cluster. */
+  onRefused(): void {
+    this.founding?.onRefused()
+  }
+
   onConnected(peer: NodeId): void {
     this.founding?.onConnected(peer)
   }

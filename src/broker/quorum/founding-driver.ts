@@ -31,12 +31,22 @@ export class FoundingDriver {
   }
 
   start(): void {
+    this.listen()
+    this.announce()
+  }
+
+  /** This node was somebody, to a peer that has yet to believe that it is another one now, and may belong to a cluster. */
+  onRefused(): void {
+    if (this.listening !== undefined) this.listen()
+  }
+
+  private listen(): void {
     const { clock, listenMs } = this.options
+    this.listening?.cancel()
     this.listening = clock.after(listenMs, () => {
       this.listening = undefined
       this.settle(this.founding.tryToFound())
     })
-    this.announce()
   }
 
   onMessage(message: FoundingMessage): void {

@@ -21,6 +21,7 @@ const CODES: Record<MembershipFailure, number> = {
   notCaughtUp: ErrorCode.REQUEST_TIMED_OUT,
   unreachable: ErrorCode.REQUEST_TIMED_OUT,
   noQuorum: ErrorCode.REQUEST_TIMED_OUT,
+  voterAlive: ErrorCode.REQUEST_TIMED_OUT,
   cancelled: ErrorCode.REQUEST_TIMED_OUT,
   duplicateVoter: ErrorCode.DUPLICATE_VOTER,
   voterNotFound: ErrorCode.VOTER_NOT_FOUND,
@@ -80,5 +81,7 @@ export class Membership {
 function changeOf(command: MembershipCommand): MembershipChange {
   const { nodeId } = command
   if (command.type === 'promoteVoter') return { type: 'promote', nodeId }
-  return { type: command.type, voter: { nodeId, directoryId: command.directoryId } }
+  const voter = { nodeId, directoryId: command.directoryId }
+  if (command.type === 'addVoter') return { type: 'addVoter', voter }
+  return { type: 'removeVoter', voter, onlyIfSilent: command.onlyIfSilent }
 }

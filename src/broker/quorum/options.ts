@@ -5,7 +5,7 @@ import type { Disk } from '../../ports/disk.js'
 import type { Logger } from '../../ports/logger.js'
 import type { Address } from '../../ports/network.js'
 import type { OrderedStore } from '../../ports/ordered-store.js'
-import type { PeerHandler, PeerTransport } from '../../ports/peers.js'
+import type { PeerHandler, PeerIdentity, PeerTransport } from '../../ports/peers.js'
 import type { Random } from '../../ports/random.js'
 import type { BatchCodec } from '../../ports/record-codec.js'
 import { DEFAULT_RAFT_LIMITS, DEFAULT_RAFT_TIMING, type RaftLimits, type RaftTiming } from '../../raft/api.js'
@@ -19,6 +19,8 @@ export interface QuorumReactorOptions {
   readonly nodeId: NodeId
   /** Of the Raft log: with the node's id, who votes. Drawn once for each data directory, and anew for a log that was set aside. */
   readonly directoryId: Uuid
+  /** Of this process, drawn anew at each start. */
+  readonly incarnationId: Uuid
   /** Of the cluster that this directory belongs to; undefined before the first. */
   readonly clusterId: string | undefined
   /** `controller.quorum.voters`: who founds the cluster. Empty where this node joins one that exists. */
@@ -45,8 +47,8 @@ export interface QuorumReactorOptions {
   readonly codec: BatchCodec<MetadataRecord>
   /** The feature levels that this build can read. */
   readonly supportedFeatures: readonly SupportedFeature[]
-  /** Called once, from `start`; every peer's event goes to this handler. */
-  readonly openPeers: (handler: PeerHandler<PeerMessage>) => PeerTransport<PeerMessage>
+  /** Called once, from `start`; every peer's event goes to this handler. `self` is what the others are greeted with. */
+  readonly openPeers: (handler: PeerHandler<PeerMessage>, self: PeerIdentity) => PeerTransport<PeerMessage>
   /**
    * The Raft log is damaged: close the store, move it and the vote slots aside (never delete them) and come back with
    * an empty store and a new directory id, durably recorded. The node then rejoins as a non-voter.
@@ -55,7 +57,7 @@ export interface QuorumReactorOptions {
     reason: string,
     done: (fresh: { store: OrderedStore; directoryId: Uuid }) => void,
   ) => void
-  /** The Raft log cannot be written (EIO, ENOSPC, a failed sync): the process must stop. Called once; the reactor is closed. */
+  /** The Raft log cannot be written (EIO, ENOSPC, a failed sync), or another process has this node's id: this one must stop. Called once; the reactor is closed. */
   readonly fatal: (error: Error) => void
   readonly settings?: Partial<QuorumSettings>
 }
@@ -86,6 +88,11 @@ export interface QuorumSettings {
   /** A peer that introduced itself is forgotten when it was away for so long. */
   forgetPeerAfterMs: number
   maxIntroducedPeers: number
+  /**
+   * A process that is refused because another one has its node id ends after so long. Longer than the transport needs to
+   * notice a host that vanished (5 s) and an election time-out.
+   */
+  duplicateGraceMs: number
   /** Between two attempts to become a voter, and the time that one has to catch up in. */
   joinRetryMs: number
   joinTimeoutMs: number
@@ -108,6 +115,7 @@ export const DEFAULT_QUORUM_SETTINGS: QuorumSettings = {
   introductionIntervalMs: 500,
   forgetPeerAfterMs: 10_000,
   maxIntroducedPeers: 1000,
+  duplicateGraceMs: 10_000,
   joinRetryMs: 500,
   joinTimeoutMs: 30_000,
 }

@@ -128,6 +128,11 @@ export class PeerDirectory {
     return true
   }
 
+  /** It is where the configuration has it, and no more where a process before it introduced itself from. */
+  trustConfiguration(nodeId: NodeId): void {
+    if (this.introduced.delete(nodeId)) this.update()
+  }
+
   /** A bootstrap server said who it is. */
   find(nodeId: NodeId, address: Address): void {
     for (const [other, { host, port }] of this.found) {

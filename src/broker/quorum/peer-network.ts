@@ -3,11 +3,13 @@ import type { SupportedFeature } from '../../metadata/records.js'
 import type { Clock, Timer } from '../../ports/clock.js'
 import type { Logger } from '../../ports/logger.js'
 import type { Address } from '../../ports/network.js'
-import type { Lane, PeerTransport } from '../../ports/peers.js'
+import type { Greeting, Lane, PeerIdentity, PeerTransport } from '../../ports/peers.js'
 import type { Voter } from '../../raft/types.js'
 import type { Introduction, PeerAddress, PeerMessage } from '../peer-message.js'
 import { Bootstrap } from './bootstrap.js'
+import { DuplicateNode, type DuplicateNodeError } from './duplicate-node.js'
 import { PeerDirectory } from './peer-directory.js'
+import { PeerIdentities } from './peer-identities.js'
 import { PeerWatch } from './peer-watch.js'
 import type { VoterAddresses } from './voter-addresses.js'
 
@@ -24,6 +26,8 @@ export interface PeerNetworkOptions {
     readonly introductionIntervalMs: number
     readonly forgetPeerAfterMs: number
     readonly maxIntroducedPeers: number
+    readonly duplicateGraceMs: number
+    readonly raftTiming: { readonly electionTimeoutMinMs: number }
   }
   readonly addresses: VoterAddresses
   readonly supportedFeatures: readonly SupportedFeature[]
@@ -34,6 +38,8 @@ export interface PeerNetworkOptions {
   isLost(): boolean
   onLost(peer: NodeId, dead: boolean): void
   onLearners(nodeIds: readonly NodeId[]): void
+  /** Another process has this node's id; called once and more. */
+  onDuplicate(error: DuplicateNodeError): void
 }
 
 const REPEATS = 3
@@ -43,6 +49,9 @@ export class PeerNetwork {
   private readonly directory: PeerDirectory
   private readonly watch: PeerWatch
   private readonly bootstrap: Bootstrap
+  private readonly identities: PeerIdentities
+  private readonly duplicate: DuplicateNode
+  private voters: readonly Voter[] = []
   private readonly connected = new Set<NodeId>()
   /** How many introductions are still to be repeated: one way of a connection may stand before the other. */
   private readonly repeats = new Map<NodeId, number>()
@@ -78,7 +87,26 @@ export class PeerNetwork {
           if (!this.closed) done(result)
         })
       },
-      onLost: (peer, dead) => options.onLost(peer, dead),
+      onLost: (peer, dead) => {
+        if (dead) this.identities.onDead(peer)
+        options.onLost(peer, dead)
+      },
+    })
+    this.identities = new PeerIdentities({
+      self: options.self.nodeId,
+      clock,
+      logger,
+      holdMs: settings.raftTiming.electionTimeoutMinMs,
+      maxPeers: settings.maxIntroducedPeers,
+      isConnected: (peer) => this.connected.has(peer),
+      isVoter: (peer, directoryId) =>
+        this.voters.some((voter) => voter.nodeId === peer && voter.directoryId === directoryId),
+    })
+    this.duplicate = new DuplicateNode({
+      clock,
+      logger,
+      graceMs: settings.duplicateGraceMs,
+      fail: (error) => options.onDuplicate(error),
     })
     this.bootstrap = new Bootstrap({
       servers: options.bootstrapServers,
@@ -135,6 +163,14 @@ export class PeerNetwork {
     return this.directory.addresses()
   }
 
+  onGreeting(peer: NodeId, identity: PeerIdentity, greeting: Greeting): string | undefined {
+    return this.identities.greet(peer, identity, greeting)
+  }
+
+  onDuplicate(peer: NodeId, reason: string): void {
+    this.duplicate.onRefused(peer, reason)
+  }
+
   onConnected(peer: NodeId): void {
     this.connected.add(peer)
     this.directory.onConnected(peer)
@@ -144,6 +180,7 @@ export class PeerNetwork {
   }
 
   onDisconnected(peer: NodeId): void {
+    this.identities.onDisconnected(peer)
     this.connected.delete(peer)
     this.repeats.delete(peer)
     this.answered.delete(peer)
@@ -188,7 +225,10 @@ export class PeerNetwork {
     }
     if (isController) this.features.set(peer, features)
     // Both configurations name an address, and perhaps another one than the peer advertises.
-    if (isConfigured && this.directory.isConfiguredPeer(peer)) return
+    if (isConfigured && this.directory.isConfiguredPeer(peer)) {
+      this.directory.trustConfiguration(peer)
+      return
+    }
     // A broker dials the controllers that it knows of, and nobody back.
     if (!this.options.isController) return
     if (!this.directory.introduce(peer, { host, port })) {
@@ -234,6 +274,7 @@ export class PeerNetwork {
   }
 
   setVoters(voters: readonly Voter[]): void {
+    this.voters = voters
     this.directory.onVoters(voters)
     this.shareAddresses()
   }

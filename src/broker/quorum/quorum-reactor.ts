@@ -8,7 +8,7 @@ import type {
   UpdateFeatures,
 } from '../../metadata/commands.js'
 import type { Logger } from '../../ports/logger.js'
-import type { PeerHandler } from '../../ports/peers.js'
+import type { Greeting, PeerHandler, PeerIdentity } from '../../ports/peers.js'
 import type { RaftNode } from '../../raft/raft.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { PeerMessage } from '../peer-message.js'
@@ -219,6 +219,16 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     }
   }
 
+  onGreeting(peer: NodeId, identity: PeerIdentity, greeting: Greeting): string | undefined {
+    return this.network.onGreeting(peer, identity, greeting)
+  }
+
+  onDuplicate(peer: NodeId, reason: string): void {
+    if (this.closed) return
+    this.entrance?.onRefused()
+    this.network.onDuplicate(peer, reason)
+  }
+
   onConnected(peer: NodeId): void {
     if (this.closed) return
     this.network.onConnected(peer)
@@ -247,6 +257,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       clusterId: () => this.member?.clusterId ?? options.clusterId,
       isLost: () => this.member?.node.leader === undefined,
       onLost: (peer, dead) => this.onPeerLost(peer, dead),
+      onDuplicate: (error) => this.fail(error),
       onLearners: (nodeIds) => {
         this.learners = nodeIds
         this.member?.input({ type: 'learners', nodeIds })
@@ -330,7 +341,8 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     const { snapshot } = contents
     const records = snapshot === undefined ? [] : this.state.restore(snapshot)
     this.listener!.onSnapshot(records, this.state.appliedIndex)
-    this.network.open(options.openPeers(this))
+    const { incarnationId, address } = options
+    this.network.open(options.openPeers(this, { directoryId: this.directoryId, incarnationId, address }))
     this.entrance = new Entrance(
       {
         nodeId: options.nodeId,

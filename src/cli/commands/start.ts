@@ -77,6 +77,7 @@ async function runNode(invocation: Invocation, withParent: boolean): Promise<voi
   // A stop during the start: nothing was promised to anybody yet, and the data is safe at every moment.
   if (node === undefined) process.exit(ExitCode.done)
   const failure = await Promise.race([node.closed, stop.requested])
+  if (failure?.name === 'StartError') throw failure
   if (failure) throw new CliError(ExitCode.failed, `The node stopped: ${failure.message}`)
   setTimeout(() => process.exit(ExitCode.done), STOP_LIMIT_MS).unref()
   await node.stop({ timeoutMs: STOP_LIMIT_MS - 500 })

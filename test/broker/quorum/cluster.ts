@@ -27,13 +27,16 @@ const codec: BatchCodec<MetadataRecord> = {
   },
 }
 
-/** Keeps the errors alone. */
-function loggerTo(errors: string[]): Logger {
+/** Keeps the errors, and all that an operator sees by default. */
+function loggerTo(errors: string[], logged: string[]): Logger {
   const logger: Logger = {
     debug: () => {},
     info: () => {},
-    warn: () => {},
-    error: (_fields, message) => errors.push(message),
+    warn: (_fields, message) => logged.push(message),
+    error: (_fields, message) => {
+      errors.push(message)
+      logged.push(message)
+    },
     child: () => logger,
   }
   return logger
@@ -55,6 +58,7 @@ export interface TestNodeOptions {
   configured?: readonly number[]
   /** Of the build that it runs. */
   features?: readonly SupportedFeature[]
+  host?: string
 }
 
 function addressOf(nodeId: number): { host: string; port: number } {
@@ -80,6 +84,9 @@ export class TestNode {
   lost: string[] = []
   fatal: Error | undefined
   quarantined: string[] = []
+  readonly host: string
+  readonly logged: string[] = []
+  private starts = 0
 
   constructor(
     readonly cluster: TestCluster,
@@ -89,6 +96,7 @@ export class TestNode {
     this.disk = new SimDisk(cluster.world)
     this.store = new SimStore(cluster.world)
     this.directoryId = `dir-${id}`
+    this.host = options.host ?? addressOf(id).host
   }
 
   start(): void {
@@ -103,13 +111,14 @@ export class TestNode {
     const reactor = new QuorumReactor({
       nodeId: id,
       directoryId: this.directoryId,
+      incarnationId: `${this.directoryId}.${++this.starts}`,
       clusterId: this.clusterId,
       voters: this.configured().map((nodeId) => ({
         nodeId,
         ...addressOf(nodeId),
       })),
       bootstrapServers: (this.options.bootstrap ?? []).map(addressOf),
-      address: addressOf(id),
+      address: { host: this.host, port: 9093 },
       isController: this.options.isController ?? true,
       autoJoin: this.options.autoJoin ?? false,
       configuredBrokers: cluster.ids,
@@ -117,12 +126,12 @@ export class TestNode {
       supportedFeatures: this.options.features ?? supportedFeatures(),
       clock: process.clock,
       random: cluster.random.fork(),
-      logger: loggerTo(this.errors),
+      logger: loggerTo(this.errors, this.logged),
       store: this.store,
       disk: this.disk,
       directory: 'raft',
       codec,
-      openPeers: (handler) => cluster.peers.transport(id, `host-${id}`, process, handler),
+      openPeers: (handler, self) => cluster.peers.transport(id, this.host, process, handler, self),
       quarantine: (reason, done) => {
         this.quarantined.push(reason)
         this.store = new SimStore(cluster.world)
