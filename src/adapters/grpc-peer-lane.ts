@@ -181,7 +181,8 @@ export class PeerLane {
     this.stopTimer()
     if (!this.events.greeted(headers)) {
       this.forgetCall()
-      this.startTimer(REFUSED_RETRY_MS, () => this.dial())
+      // Perhaps what stands to the process before has yet to break.
+      this.startTimer(RETRY_MAX_MS, () => this.dial())
       return
     }
     this.open = true

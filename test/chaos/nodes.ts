@@ -35,6 +35,7 @@ export class ProcessCluster {
   readonly bootstrap: string
   readonly client: KafkaClient
   private readonly founders: readonly ProcessNode[]
+  private readonly twins: ProcessNode[] = []
 
   private constructor(
     readonly directory: string,
@@ -94,6 +95,19 @@ export class ProcessCluster {
     return node
   }
 
+  /** Another machine with the id of node `id`, not started: a disk and ports of its own. `node(id)` stays the first. */
+  addTwin(id: number): ProcessNode {
+    const { roles } = this.node(id)
+    const port = portOf(this.port, sizeOf(this.options) + SPARE_NODES - this.twins.length)
+    const directory = join(this.directory, `node-${id}-twin-${this.twins.length}`)
+    const node = new ProcessNode(id, roles, port, directory, this.options.overrides ?? [])
+    const others = this.founders.filter((founder) => founder.id !== id)
+    const servers = others.map((founder) => `127.0.0.1:${founder.grpcPort}`).join(',')
+    node.configure([`controller.quorum.bootstrap.servers=${servers}`])
+    this.twins.push(node)
+    return node
+  }
+
   /** Starts all and waits until every broker is unfenced. */
   static async start(options: ProcessClusterOptions = {}): Promise<ProcessCluster> {
     const directory = mkdtempSync(join(tmpdir(), 'kogge-chaos-'))
@@ -111,8 +125,9 @@ export class ProcessCluster {
   /** Ends what still runs and deletes the directory. */
   async close(): Promise<void> {
     this.client.close()
-    await Promise.all(this.nodes.map((node) => node.kill()))
-    for (const node of this.nodes) node.closeInspection()
+    const all = [...this.nodes, ...this.twins]
+    await Promise.all(all.map((node) => node.kill()))
+    for (const node of all) node.closeInspection()
     if (process.env.KOGGE_CHAOS_KEEP === undefined) rmSync(this.directory, { recursive: true, force: true })
     else console.log(`kept: ${this.directory}`)
   }

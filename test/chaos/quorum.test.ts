@@ -176,4 +176,49 @@ describe('the metadata quorum', () => {
     }
     await expectNoWrites('t')
   })
+
+  it('a second process of a live node is refused and ends; it takes the place of a dead one', {
+    timeout: 120_000,
+  }, async () => {
+    cluster = await ProcessCluster.start({ overrides: ['controller.quorum.auto.join.enable=true'] })
+    await cluster.createTopic('t')
+    await produceOne('t')
+    const first = cluster.node(3)
+    const others = [cluster.node(1), cluster.node(2)]
+    const votersOf = async (node: ProcessNode) => (await node.status()).quorum.voters
+    const before = await Promise.all(cluster.nodes.map((node) => node.status()))
+    const broken = () => cluster.nodes.map((node) => node.log().split('a connection to a peer broke').length)
+    const brokenBefore = broken()
+
+    const twin = cluster.addTwin(3)
+    twin.start()
+    // As other errors of a start that an operator can mend.
+    expect(await twin.waitForExit()).toBe(2)
+    expect(twin.log()).toContain(
+      `kogge: another process has node.id=3: the one at 127.0.0.1:${first.grpcPort}, with the data directory ` +
+        `${await directoryOf(first)}, is connected to node`,
+    )
+    for (const node of others) {
+      const lines = node.log().split('two processes have node.id=3').length - 1
+      expect([1, 2]).toContain(lines)
+    }
+    const after = await Promise.all(cluster.nodes.map((node) => node.status()))
+    for (const [i, { quorum, broker }] of after.entries()) {
+      expect(quorum.voters).toEqual(before[i]!.quorum.voters)
+      expect(quorum.term).toBe(before[i]!.quorum.term)
+      expect([broker.state, broker.brokerEpoch]).toEqual(['running', before[i]!.broker.brokerEpoch])
+    }
+    expect(broken()).toEqual(brokenBefore)
+
+    await first.kill()
+    twin.start()
+    await until('the other machine votes', async () => {
+      const directoryId = await directoryOf(twin)
+      return (await votersOf(others[0]!)).some((voter) => voter.directoryId === directoryId)
+    })
+    expect(await votersOf(others[0]!)).toHaveLength(3)
+    await until('it serves', async () => (await twin.status()).broker.state === 'running')
+    await cluster.waitForFullIsr('t')
+    await produceOne('t')
+  })
 })

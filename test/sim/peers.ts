@@ -11,6 +11,8 @@ const RECONNECT_MS = 50
 const DIAL_TIMEOUT_MS = 1_000
 /** After a refusal by another node, or since another process is this one. */
 const REFUSED_RETRY_MS = 500
+/** Where this side refused. */
+const GREETING_RETRY_MS = 100
 
 /**
  * Ordered messages between the nodes of a simulated world, in place of gRPC: over the same links, refusals, resets and
@@ -228,7 +230,8 @@ class SimPeerTransport<M> implements PeerTransport<M> {
         retry(REFUSED_RETRY_MS)
         this.handler.onDuplicate(to, refusal)
       } else if (peer === null || this.isClosed || !this.peers.has(to)) retry(RECONNECT_MS)
-      else if (peer.nodeId !== to || this.greet(to, peer.self, true) !== undefined) retry(REFUSED_RETRY_MS)
+      else if (peer.nodeId !== to) retry(REFUSED_RETRY_MS)
+      else if (this.greet(to, peer.self, true) !== undefined) retry(GREETING_RETRY_MS)
       else {
         settled = true
         this.dialling.delete(to)
