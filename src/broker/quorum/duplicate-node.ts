@@ -1,7 +1,6 @@
 import type { NodeId } from '../../lib/ids.js'
 import type { Clock } from '../../ports/clock.js'
 import type { Logger } from '../../ports/logger.js'
-import { DUPLICATE_LOG_INTERVAL_MS } from './peer-identities.js'
 
 /** Another process has the node id of this one. Its owner can mend that: an error of the start, without a stack. */
 export class DuplicateNodeError extends Error {
@@ -46,7 +45,8 @@ export class DuplicateNode {
       fail(new DuplicateNodeError(reason))
       return
     }
-    if (nowMs - this.toldMs < DUPLICATE_LOG_INTERVAL_MS) return
+    // Once, whoever refuses it: the end is the next line.
+    if (nowMs - this.toldMs < graceMs + PAUSE_MS) return
     this.toldMs = nowMs
     logger.warn({ peer }, `${reason}. This process ends unless that changes within ${graceMs} ms`)
   }

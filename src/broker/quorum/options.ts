@@ -89,8 +89,8 @@ export interface QuorumSettings {
   forgetPeerAfterMs: number
   maxIntroducedPeers: number
   /**
-   * A process that is refused because another one has its node id ends after so long. Longer than the transport needs to
-   * notice a host that vanished (5 s) and an election time-out.
+   * A process that is refused because another one has its node id ends after so long and an election time-out. Longer
+   * than the transport needs to notice a host that vanished (5 s).
    */
   duplicateGraceMs: number
   /** Between two attempts to become a voter, and the time that one has to catch up in. */
@@ -115,7 +115,7 @@ export const DEFAULT_QUORUM_SETTINGS: QuorumSettings = {
   introductionIntervalMs: 500,
   forgetPeerAfterMs: 10_000,
   maxIntroducedPeers: 1000,
-  duplicateGraceMs: 10_000,
+  duplicateGraceMs: 9_000,
   joinRetryMs: 500,
   joinTimeoutMs: 30_000,
 }

@@ -29,7 +29,7 @@ interface Known {
 }
 
 /** Between two lines of the log about the same two processes. */
-export const DUPLICATE_LOG_INTERVAL_MS = 10_000
+const LOG_INTERVAL_MS = 10_000
 
 /**
  * Who speaks for each node. A second process with the node id of one that lives is refused, or it would take over its
@@ -108,7 +108,7 @@ export class PeerIdentities {
     const { identity: other } = known
     if (
       known.refusedIncarnationId !== identity.incarnationId ||
-      this.nowMs - known.refusedMs >= DUPLICATE_LOG_INTERVAL_MS
+      this.nowMs - known.refusedMs >= LOG_INTERVAL_MS
     ) {
       known.refusedIncarnationId = identity.incarnationId
       known.refusedMs = this.nowMs

@@ -105,7 +105,7 @@ export class PeerNetwork {
     this.duplicate = new DuplicateNode({
       clock,
       logger,
-      graceMs: settings.duplicateGraceMs,
+      graceMs: settings.duplicateGraceMs + settings.raftTiming.electionTimeoutMinMs,
       fail: (error) => options.onDuplicate(error),
     })
     this.bootstrap = new Bootstrap({
