@@ -128,7 +128,9 @@ export class SimConsumer extends FetchingClient {
   }
 
   private watchLatest(): void {
-    this.after(this.draw(this.world.load.latestWithinMs), () => {
+    const { latestWithinMs } = this.world.load
+    if (latestWithinMs === 0) return
+    this.after(this.draw(latestWithinMs), () => {
       const partition = this.draw(this.partitions)
       const leader = this.leaderOf(partition)
       if (leader.id < 0) return this.watchLatest()

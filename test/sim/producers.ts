@@ -10,8 +10,6 @@ import { NOT_ANSWERED, RETRY_MS, SimClient } from './sim-client.js'
 const MAX_IN_FLIGHT = 5
 /** Beyond it a producer waits, as with a full buffer. */
 const MAX_QUEUED = 12
-/** One answer in so many is thrown away. */
-const ANSWERS_FOR_A_LOST_ONE = 200
 
 /** Sends batches of one to three unique values, to one partition after the other. */
 abstract class SendingClient extends SimClient {
@@ -199,7 +197,8 @@ export class SimProducer extends SendingClient {
     baseOffset: number,
     message: string | null,
   ): void {
-    if (errorCode === ErrorCode.NONE && this.draw(ANSWERS_FOR_A_LOST_ONE) === 0) {
+    const { answersForALostOne } = this.world.load
+    if (errorCode === ErrorCode.NONE && answersForALostOne > 0 && this.draw(answersForALostOne) === 0) {
       this.world.observer.onResponseLost()
       lane.mustRepeat = true
     } else if (errorCode === ErrorCode.NONE) {

@@ -7,6 +7,8 @@ export interface Load {
   readonly producers: number
   /** Mean pause before a producer's next batch. */
   readonly produceIntervalMs: number
+  /** Of so many acknowledgements one is lost on its way to an idempotent producer, which asks again; 0: none. */
+  readonly answersForALostOne: number
   /** acks=all without sequences, and no retries. */
   readonly plainProducers: number
   readonly plainIntervalMs: number
@@ -21,9 +23,9 @@ export interface Load {
   readonly groupMembers: number
   /** A member's pause after its poll of all that it owns. */
   readonly groupFetchIntervalMs: number
-  /** A consumer asks for the latest offset of a partition after less than this. */
+  /** A consumer asks for the latest offset of a partition after less than this; 0: never. */
   readonly latestWithinMs: number
-  /** The next administrative command comes after less than this. */
+  /** The next administrative command comes after less than this; 0: none ever. */
   readonly administerWithinMs: number
   /** The next change of the voters comes after less than this; 0: none ever. */
   readonly changeVotersWithinMs: number
@@ -55,6 +57,7 @@ export interface Profile {
 const FIFTY: Load = {
   producers: 2,
   produceIntervalMs: 120,
+  answersForALostOne: 200,
   plainProducers: 1,
   plainIntervalMs: 300,
   carelessProducers: 1,

@@ -44,7 +44,7 @@ export function reckonReplicas(
     for (const [i, other] of others.entries()) {
       if (!first!.equals(other))
         throw new Violation(
-          '16 replicas are identical',
+          '16 replicas are identical below the least high watermark',
           `${partition} holds ${first!.length} bytes on node 1 and other ${other.length} on node ${i + 2}`,
         )
     }

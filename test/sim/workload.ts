@@ -58,8 +58,10 @@ export class Workload {
     for (let i = 0; i < load.consumers; i++) this.addConsumer(`c${i}`, load.fetchIntervalMs)
     for (let i = 0; i < load.groupMembers; i++) this.addMember(i)
     this.make('o0', SimCommitter).start()
-    this.administrator = this.make('a0', SimAdministrator)
-    this.administrator.start()
+    if (load.administerWithinMs > 0) {
+      this.administrator = this.make('a0', SimAdministrator)
+      this.administrator.start()
+    }
     if (load.changeVotersWithinMs > 0) {
       this.quorumAdmin = this.make('v0', SimQuorumAdmin)
       this.quorumAdmin.start()

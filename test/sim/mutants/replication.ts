@@ -212,8 +212,15 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     name: 'appends-repeated-sequences',
     rule: 'A sequence is appended once',
     file: 'src/partition/producer-state.js',
-    find: 'if (duplicate !== undefined)',
-    replace: 'if (false)',
+    find: "if (duplicate !== undefined)\n            return { type: 'duplicate', batch: duplicate };",
+    replace: 'if (duplicate !== undefined)\n            return OK;',
+  },
+  {
+    name: 'tells-an-end-as-the-last-stable-offset',
+    rule: 'Consumers read below the high watermark, and below the last stable offset',
+    file: 'src/broker/requests/fetch.js',
+    find: 'lastStableOffset: read.highWatermark',
+    replace: 'lastStableOffset: read.highWatermark + 1',
   },
   {
     name: 'followers-know-no-producers',

@@ -56,14 +56,18 @@ export class Stage implements SimNodeWorld, Observed {
   private readonly consumed = new Map<string, number>()
   private configured = 0
 
-  constructor(readonly compression: Compression) {
+  /** `onViolation`: of an invariant; to throw it is the default, and ends the schedule. */
+  constructor(
+    readonly compression: Compression,
+    onViolation: (violation: Violation) => void = (violation) => {
+      throw violation
+    },
+  ) {
     const properties = new Map([['offsets.topic.num.partitions', '1']])
     this.nodes = [1, 2, 3].map(
       (id) => new SimNode(id, this, [1, 2, 3], new Map([...properties, ['node.id', String(id)]])),
     )
-    this.invariants = new InvariantMonitor(this, 'all', (violation) => {
-      throw violation
-    })
+    this.invariants = new InvariantMonitor(this, 'all', onViolation)
     this.client = this.clock.process('client')
     this.observe()
     for (const node of this.nodes) node.start(0)
