@@ -24,8 +24,14 @@ export class BrokerLifecycle {
   /** Why the last registration was not accepted, as the log has it. */
   private toldRefusal = ''
   private onShutDownAllowed: (() => void) | null = null
+  /** The shorter one of its own configuration and of what the controller says, which is configured on another node. */
+  private sessionTimeoutMs: number
+  private heartbeatIntervalMs: number
 
-  constructor(private readonly options: LifecycleOptions) {}
+  constructor(private readonly options: LifecycleOptions) {
+    this.sessionTimeoutMs = options.sessionTimeoutMs
+    this.heartbeatIntervalMs = options.heartbeatIntervalMs
+  }
 
   /** 0 before the first registration. */
   get brokerEpoch(): BrokerEpoch {
@@ -57,8 +63,7 @@ export class BrokerLifecycle {
 
   /** So long without the controller that it may have fenced this broker, and given what it leads to others. */
   isCutOff(): boolean {
-    const { clock, sessionTimeoutMs } = this.options
-    return clock.monotonicMs() - this.lastContactMs > sessionTimeoutMs
+    return this.options.clock.monotonicMs() - this.lastContactMs > this.sessionTimeoutMs
   }
 
   /** The image holds this very registration. */
@@ -171,12 +176,26 @@ export class BrokerLifecycle {
       return
     }
     this.lastContactMs = this.heartbeatSentMs
+    this.onSessionTimeout(reply.sessionTimeoutMs ?? this.options.sessionTimeoutMs)
     if (this.phase === 'shuttingDown' && reply.shouldShutDown) {
       this.onShutDownAllowed?.()
       return
     }
     const settled = this.phase === 'active' && !reply.isFenced
-    this.schedule(settled ? this.options.heartbeatIntervalMs : EAGER_HEARTBEAT_MS, () => this.beat())
+    this.schedule(settled ? this.heartbeatIntervalMs : EAGER_HEARTBEAT_MS, () => this.beat())
+  }
+
+  private onSessionTimeout(controllersMs: number): void {
+    const { options } = this
+    this.sessionTimeoutMs = Math.min(options.sessionTimeoutMs, controllersMs)
+    const longestMs = Math.floor(this.sessionTimeoutMs / HEARTBEATS_A_SESSION)
+    const intervalMs = Math.min(options.heartbeatIntervalMs, longestMs)
+    if (intervalMs < options.heartbeatIntervalMs && intervalMs !== this.heartbeatIntervalMs)
+      options.logger.warn(
+        { heartbeatIntervalMs: intervalMs },
+        `broker.heartbeat.interval.ms=${options.heartbeatIntervalMs} is too long for broker.session.timeout.ms=${controllersMs} of the controller: this broker tells it every ${intervalMs} ms that it lives`,
+      )
+    this.heartbeatIntervalMs = intervalMs
   }
 
   private onHeartbeatFailure(reply: ControllerReply): void {
@@ -208,6 +227,8 @@ export class BrokerLifecycle {
 /** While something is still to change (unfencing, shutdown, a lost answer) heartbeats come this often. */
 const EAGER_HEARTBEAT_MS = 20
 const REGISTRATION_RETRY_MS = 50
+/** How many heartbeats a session takes at least: one that is late must fence nobody. */
+export const HEARTBEATS_A_SESSION = 4
 
 export interface LifecycleOptions {
   readonly nodeId: NodeId

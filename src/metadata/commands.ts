@@ -108,6 +108,8 @@ export interface BrokerHeartbeatReply {
   isCaughtUp: boolean
   /** All leaderships have moved (or can't): go. */
   shouldShutDown: boolean
+  /** After which silence this controller fences a broker, as its own configuration says; absent from a version before it. */
+  sessionTimeoutMs?: number
 }
 
 /** KIP-497, with the broker epochs of KIP-903. */

@@ -204,6 +204,7 @@ const replies: Examples<ControllerReply> = {
     isFenced: true,
     isCaughtUp: true,
     shouldShutDown: true,
+    sessionTimeoutMs: 3_000,
   },
   alterPartitions: {
     type: 'alterPartitions',

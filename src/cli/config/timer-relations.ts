@@ -1,6 +1,12 @@
+import { HEARTBEATS_A_SESSION } from '../../broker/lifecycle.js'
+
 /** How many times the interval must fit into the limit, so that one late heartbeat deposes nobody. */
 export const TIMER_RELATIONS = [
-  { interval: 'broker.heartbeat.interval.ms', limit: 'broker.session.timeout.ms', factor: 4 },
+  {
+    interval: 'broker.heartbeat.interval.ms',
+    limit: 'broker.session.timeout.ms',
+    factor: HEARTBEATS_A_SESSION,
+  },
   {
     interval: 'controller.quorum.heartbeat.interval.ms',
     limit: 'controller.quorum.election.timeout.ms',

@@ -198,6 +198,7 @@ export function brokerHeartbeat(
     isFenced,
     isCaughtUp,
     shouldShutDown,
+    sessionTimeoutMs: state.sessionTimeoutMs,
   }
 }
 
