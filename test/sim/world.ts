@@ -389,10 +389,6 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.peers.onSend = (from, to, message) => this.invariants.onSent(from, to, message)
     this.peers.onDeliver = (from, to, message) => {
       this.hash.add(`${from}>${to} ${fingerprintOf(message)}`)
-      if (message.type === 'raft' && message.message.type === 'installSnapshot') {
-        const { offset, chunk, totalBytes } = message.message
-        if (offset + chunk.length >= totalBytes) this.counts.snapshotInstalls!++
-      }
       if (message.type === 'raft' && message.message.type === 'append')
         this.countVoterChanges(message.message.entries)
       this.invariants.onDelivered(from, to, message)
@@ -481,6 +477,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   log(node: number, line: string): void {
     if (line.startsWith('error the Raft log is quarantined')) this.counts.raftQuarantines!++
     else if (line.includes('to be fetched anew')) this.counts.quarantines!++
+    else if (line.startsWith('info snapshot installed')) this.counts.snapshotInstalls!++
     this.line(`node-${node} ${line}`, `node ${node}`)
   }
 

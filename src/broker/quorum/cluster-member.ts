@@ -189,7 +189,8 @@ export class ClusterMember {
   }
 
   private onRestore(snapshot: Snapshot): void {
-    const { state, events, listener } = this.environment
+    const { state, events, listener, logger } = this.environment
+    const { index, data } = snapshot
     this.snapshots.cancel()
     // What still waits lies below the snapshot.
     this.committed.restore({
@@ -198,8 +199,9 @@ export class ClusterMember {
       onDone: (last) => {
         const records = last === undefined ? [] : state.restorePart(last)
         state.endRestore(snapshot)
-        events.emit({ type: 'snapshotInstalled', index: snapshot.index, bytes: snapshot.data.length })
-        listener.onSnapshot(records, snapshot.index)
+        events.emit({ type: 'snapshotInstalled', index, bytes: data.length })
+        logger.info({ index, bytes: data.length }, 'snapshot installed')
+        listener.onSnapshot(records, index)
         this.environment.onApplied()
       },
     })
