@@ -50,10 +50,17 @@ interface Item {
   sentInTerm: Term
   /** This node has decided it. */
   abandon: Abandon | undefined
+  /** The office of the node that it was sent to has ended: how long its last word is waited for. */
+  lastWord: Timer | undefined
 }
 
 /** A command of another node waits here no longer than its sender, and no longer than any client may ask for. */
 const MAX_REMOTE_HOLD_MS = 120_000
+/**
+ * A leader that steps down answers all that it has decided, and news of its successor comes over another stream, often
+ * first: as when it has committed its own removal. Without its answer a client would try again what was done.
+ */
+const LAST_WORD_MS = 500
 
 /**
  * Brings each command to the active controller, wherever it is: decided here, sent to the leader once, or held while
@@ -115,14 +122,22 @@ export class CommandRouter {
     const term = this.environment.term()
     for (const [requestId, item] of this.sent) {
       const isInOffice = item.sentTo === leader && item.sentInTerm === term
-      if (isInOffice && this.environment.isConnected(leader!)) continue
-      this.sent.delete(requestId)
-      this.settle(
-        item,
-        failed('notController', `node ${item.sentTo} was lost as the controller; the outcome is unknown`),
-      )
+      const isConnected = this.environment.isConnected(item.sentTo!)
+      if (!isConnected || (!isInOffice && isBrokersOwn(item.context))) this.giveUp(requestId, item)
+      else if (!isInOffice) {
+        const { clock } = this.environment
+        item.lastWord ??= clock.after(LAST_WORD_MS, () => this.giveUp(requestId, item))
+      }
     }
     this.retryHeld()
+  }
+
+  private giveUp(requestId: number, item: Item): void {
+    this.sent.delete(requestId)
+    this.settle(
+      item,
+      failed('notController', `node ${item.sentTo} was lost as the controller; the outcome is unknown`),
+    )
   }
 
   /** The log has room again, or the controller acts. */
@@ -173,6 +188,7 @@ export class CommandRouter {
       sentTo: undefined,
       sentInTerm: 0,
       abandon: undefined,
+      lastWord: undefined,
     }
     this.route(item)
     return item
@@ -247,6 +263,7 @@ export class CommandRouter {
     if (item.settled) return
     item.settled = true
     item.timer.cancel()
+    item.lastWord?.cancel()
     this.queue.remove(item.bytes)
     item.done(reply)
   }

@@ -33,7 +33,8 @@ function routerOf() {
   }
   const router = new CommandRouter(environment)
   const replies: ControllerReply[] = []
-  const submit = () => router.submit(COMMAND, CONTEXT, 30_000, (reply) => replies.push(reply))
+  const submit = (context = CONTEXT) =>
+    router.submit(COMMAND, context, 30_000, (reply) => replies.push(reply))
   return { world, router, state, sent, replies, submit, held, abandoned }
 }
 
@@ -76,11 +77,32 @@ describe('a command that was sent', () => {
     expect(replies).toEqual([])
     state.term = 2
     router.onChange()
+    world.runFor(499)
+    expect(replies).toEqual([])
     world.runFor(10)
     expect(replies).toMatchObject([
       { type: 'failed', errorMessage: expect.stringContaining('outcome is unknown') },
     ])
     expect(sent).toHaveLength(1)
+    router.close()
+  })
+
+  it('has its answer from a leader that steps down, though the successor is known before it comes', () => {
+    const { world, router, state, sent, replies, submit } = routerOf()
+    state.leader = 2
+    submit()
+    submit({ ...CONTEXT, principal: 'Broker:1' })
+    state.leader = 3
+    state.term = 2
+    router.onChange()
+    world.runFor(10)
+    // A broker's own cannot wait: it asks the successor.
+    expect(replies).toMatchObject([{ errorMessage: expect.stringContaining('outcome is unknown') }])
+    const reply: ControllerReply = { type: 'failed', errorCode: 42, errorMessage: 'the last word' }
+    router.onCommandReply(2, { type: 'commandReply', requestId: sent[0]!.message.requestId, reply })
+    world.runFor(1_000)
+    expect(replies).toHaveLength(2)
+    expect(replies[1]).toEqual(reply)
     router.close()
   })
 
