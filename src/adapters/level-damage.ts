@@ -12,7 +12,7 @@ const require = createRequire(import.meta.url)
  * record in the middle of a journal. In a Raft log either would be an acknowledged entry lost.
  *
  * Checks every block of the tables that the manifest names, and every record of the journals that are not tables yet;
- * a journal's last record may be torn, since nobody was told of it. What else lies there is LevelDB's to delete, and of
+ * the newest journal's last record may be torn, since nobody was told of it. What else lies there is LevelDB's to delete, and of
  * a manifest it checks the checksums itself.
  *
  * Formats: `table_format.md`, `log_format.md` and `impl.md` of LevelDB's documentation.
@@ -21,7 +21,9 @@ const require = createRequire(import.meta.url)
  */
 export function findDamage(store: string): string | null {
   if (!existsSync(join(store, 'CURRENT'))) return null
-  const manifest = join(store, readFileSync(join(store, 'CURRENT'), 'latin1').trim())
+  const current = readFileSync(join(store, 'CURRENT'), 'latin1')
+  if (!/^MANIFEST-\d+\n$/.test(current)) return 'CURRENT names no manifest'
+  const manifest = join(store, current.trim())
   if (!existsSync(manifest)) return null
   const version = readVersion(readFileSync(manifest))
   if (version === null) return null
@@ -32,13 +34,21 @@ export function findDamage(store: string): string | null {
     const damage = tableDamage(readFileSync(join(store, name)))
     if (damage !== null) return `the table ${name}: ${damage}`
   }
-  for (const name of files) {
-    if (!name.endsWith('.log') || Number.parseInt(name, 10) < version.firstJournal) continue
-    const damage = journalDamage(readFileSync(join(store, name)))
+  const journals = [...files].filter(
+    (name) => /^\d+\.log$/.test(name) && numberOf(name) >= version.firstJournal,
+  )
+  // An empty one was made by an opening that was cut short: the one before it may be torn still.
+  let isNewest = true
+  for (const name of journals.sort((a, b) => numberOf(b) - numberOf(a))) {
+    const bytes = readFileSync(join(store, name))
+    const damage = journalDamage(bytes, isNewest)
     if (damage !== null) return `the journal ${name}: ${damage}`
+    if (bytes.length > 0) isNewest = false
   }
   return null
 }
+
+const numberOf = (name: string): number => Number.parseInt(name, 10)
 
 const paddedNumber = (fileNumber: number): string => String(fileNumber).padStart(6, '0')
 
@@ -91,11 +101,13 @@ function readRecords(bytes: Buffer): { records: JournalRecord[]; end: number } {
 }
 
 /**
- * A journal is synced after each batch, so that only its last batch can be torn, in whichever of its pieces; a batch
- * that begins after a damaged one was written when that one was on the disk.
+ * A journal is synced after each batch, so that only the last batch of the newest can be torn, in whichever of its
+ * pieces; a batch that begins after a damaged one, there or in a newer journal, was written when that one was on the disk.
  */
-function journalDamage(bytes: Buffer): string | null {
+function journalDamage(bytes: Buffer, isNewest: boolean): string | null {
   const { end } = readRecords(bytes)
+  if (!isNewest && end < bytes.length)
+    return `the record at byte ${end} is damaged, and a newer journal follows`
   for (let position = end + 1; position + RECORD_HEADER_BYTES <= bytes.length; position++) {
     const type = bytes[position + 6]!
     if (type !== FULL && type !== FIRST) continue

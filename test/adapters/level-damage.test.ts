@@ -71,6 +71,16 @@ describe('what is sound is left alone', () => {
     expect(findDamage(store)).toBeNull()
   })
 
+  it('a torn journal after which an opening made an empty one, and was cut short itself', () => {
+    const journal = named(/\.log$/).at(-1)!
+    truncateSync(join(store, journal), 3_000)
+    writeFileSync(join(store, '000998.log'), '')
+    expect(findDamage(store)).toBeNull()
+    // Once the newer one holds a batch, the older one was whole.
+    cpSync(join(sound, journal), join(store, '000998.log'))
+    expect(findDamage(store)).toMatch(/the record at byte \d+ is damaged, and a newer journal follows/)
+  })
+
   it('a table that no manifest names: a compaction was cut short, and LevelDB deletes it', () => {
     writeFileSync(join(store, '000999.ldb'), readFileSync(join(store, named(/\.ldb$/)[0]!)).subarray(0, 100))
     expect(findDamage(store)).toBeNull()
@@ -127,6 +137,13 @@ describe('damage is named, never skipped', () => {
     expect(findDamage(store)).toMatch(
       /the journal \d+\.log: the record at byte 0 is damaged, and a sound one follows/,
     )
+  })
+
+  it('a CURRENT that names nothing', () => {
+    for (const content of ['', '\n', '/\n', 'MANIFEST-00\u0000\n']) {
+      writeFileSync(join(store, 'CURRENT'), content)
+      expect(findDamage(store)).toBe('CURRENT names no manifest')
+    }
   })
 
   it('a table that is missing, or cut', () => {
