@@ -54,8 +54,10 @@ export interface LaneEvents {
   opened(): void
   /** A stream that stood broke. */
   broke(): void
-  /** The peer answered with a refusal; `isDuplicate`: since another process has this node's id. */
-  refused(reason: string, isDuplicate: boolean): void
+  /** The peer answered with a refusal. */
+  refused(reason: string): void
+  /** Since another process has this node's id. */
+  duplicate(reason: string, trailers: grpc.Metadata): void
 }
 
 type OutgoingCall = grpc.ClientDuplexStream<Uint8Array, Uint8Array>
@@ -201,7 +203,8 @@ export class PeerLane {
     const isDuplicate = status.code === grpc.status.ALREADY_EXISTS
     if (isDuplicate || status.code === grpc.status.FAILED_PRECONDITION) {
       delayMs = REFUSED_RETRY_MS
-      this.events.refused(status.details, isDuplicate)
+      if (isDuplicate) this.events.duplicate(status.details, status.metadata)
+      else this.events.refused(status.details)
     }
     // The handler may have closed us.
     if (!this.isClosed) this.startTimer(delayMs, () => this.dial())

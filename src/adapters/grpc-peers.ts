@@ -4,7 +4,7 @@ import type { PeerMessage } from '../broker/peer-message.js'
 import type { NodeId, Uuid } from '../lib/ids.js'
 import type { Logger } from '../ports/logger.js'
 import type { Address } from '../ports/network.js'
-import type { Lane, PeerHandler, PeerIdentity, PeerTransport } from '../ports/peers.js'
+import type { Greeting, Lane, PeerHandler, PeerIdentity, PeerRefusal, PeerTransport } from '../ports/peers.js'
 import {
   type Hello,
   helloHeaders,
@@ -12,6 +12,8 @@ import {
   NO_IDENTITY,
   readHello,
   readIdentity,
+  readRefusal,
+  refusalTrailers,
 } from './grpc-peer-hello.js'
 import { asBuffer, CHANNEL_OPTIONS, PEER_METHOD_PATH, PeerLane, target } from './grpc-peer-lane.js'
 import { createPeerMessageCodec } from './peer-codec.js'
@@ -213,13 +215,14 @@ class Peers implements GrpcPeers {
   private openLane(peer: Peer, lane: Lane, address: Address): PeerLane {
     return new PeerLane(lane, address, {
       hello: () => {
-        const { nodeId, self } = this.options
+        const { nodeId, self, handler } = this.options
         return helloHeaders({
           from: nodeId,
           to: peer.id,
           lane,
           clusterId: this.options.clusterId(),
           identity: self,
+          ledTerm: handler.ledTerm(),
         })
       },
       mayDial: () => lane === 'heartbeat' || peer.outgoing.get('heartbeat')?.isOpen === true,
@@ -231,11 +234,9 @@ class Peers implements GrpcPeers {
         this.onStanding(peer)
       },
       broke: () => this.onBroken(peer),
-      refused: (reason, isDuplicate) => {
-        if (isDuplicate) {
-          this.options.handler.onDuplicate(peer.id, reason)
-          return
-        }
+      duplicate: (reason, trailers) =>
+        this.options.handler.onDuplicate(peer.id, readRefusal(reason, trailers)),
+      refused: (reason) => {
         if (reason === peer.lastRefusal) return
         peer.lastRefusal = reason
         this.options.logger.warn({ peer: peer.id, reason }, 'a peer refused the connection')
@@ -258,15 +259,16 @@ class Peers implements GrpcPeers {
     // A stream that was cut emits errors nobody waits for; 'close' tells of the end.
     call.on('error', () => undefined)
     const hello = readHello(call.metadata)
-    const { from, lane, identity } = hello
+    const { from, lane, identity, ledTerm } = hello
     const refusal = this.refusal(hello)
     if (refusal !== undefined || identity === undefined) {
       call.emit('error', { code: grpc.status.FAILED_PRECONDITION, details: refusal ?? NO_IDENTITY })
       return
     }
-    const duplicate = this.greet(from, identity, false)
+    const duplicate = this.greet(from, identity, { isDialled: false, ledTerm })
     if (duplicate !== undefined) {
-      call.emit('error', { code: grpc.status.ALREADY_EXISTS, details: duplicate })
+      const metadata = refusalTrailers(duplicate)
+      call.emit('error', { code: grpc.status.ALREADY_EXISTS, details: duplicate.reason, metadata })
       return
     }
     const peer = this.peer(from)
@@ -312,12 +314,16 @@ class Peers implements GrpcPeers {
     return undefined
   }
 
-  private greet(from: NodeId, identity: PeerIdentity, isDialled: boolean): string | undefined {
+  private greet(
+    from: NodeId,
+    identity: PeerIdentity,
+    greeting: Omit<Greeting, 'isStanding'>,
+  ): PeerRefusal | undefined {
     const peer = this.peers.get(from)
     const isStanding =
       peer !== undefined &&
       (peer.incoming.size > 0 || [...peer.outgoing.values()].some((outgoing) => outgoing.isOpen))
-    return this.options.handler.onGreeting(from, identity, { isStanding, isDialled })
+    return this.options.handler.onGreeting(from, identity, { isStanding, ...greeting })
   }
 
   /** Who answers a dial says who it is, as who dials does. */
@@ -328,7 +334,7 @@ class Peers implements GrpcPeers {
       logger.warn({ peer: peer.id }, NO_IDENTITY)
       return false
     }
-    if (this.greet(peer.id, identity, true) !== undefined) return false
+    if (this.greet(peer.id, identity, { isDialled: true, ledTerm: undefined }) !== undefined) return false
     if (this.succeed(peer, identity)) this.onBroken(peer)
     return true
   }

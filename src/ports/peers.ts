@@ -1,4 +1,4 @@
-import type { NodeId, Uuid } from '../lib/ids.js'
+import type { NodeId, Term, Uuid } from '../lib/ids.js'
 import type { Address } from './network.js'
 
 /**
@@ -37,16 +37,30 @@ export interface Greeting {
   readonly isStanding: boolean
   /** It answers where the peer was dialled. */
   readonly isDialled: boolean
+  /** By its own word, the term in which it leads or hears its leader; undefined where it answers a dial. */
+  readonly ledTerm: Term | undefined
+}
+
+/** Of a stream, since another process is that peer. */
+export interface PeerRefusal {
+  /** A sentence for the operator of the one that is refused. */
+  readonly reason: string
+  /** Who refuses leads or hears its leader: the quorum has another one in that place. */
+  readonly isLed: boolean
+  /** For how long the other process is waited for when its streams have broken. */
+  readonly holdMs: number
 }
 
 export interface PeerHandler<M> {
   /**
-   * Each stream, to or from a peer, begins with this, before it stands for anything. A sentence: the stream is refused,
-   * since another process is that peer. undefined: it is taken, and streams of an earlier incarnation are over.
+   * Each stream, to or from a peer, begins with this, before it stands for anything. undefined: it is taken, and streams
+   * of an earlier incarnation are over.
    */
-  onGreeting(peer: NodeId, identity: PeerIdentity, greeting: Greeting): string | undefined
-  /** This peer refused a stream of ours with such a sentence: another process has the node id of this one. */
-  onDuplicate(peer: NodeId, reason: string): void
+  onGreeting(peer: NodeId, identity: PeerIdentity, greeting: Greeting): PeerRefusal | undefined
+  /** This peer refused a stream of ours: another process has the node id of this one. */
+  onDuplicate(peer: NodeId, refusal: PeerRefusal): void
+  /** The term in which this node leads or hears its leader, as it is told to whom it dials. */
+  ledTerm(): Term | undefined
   onMessage(from: NodeId, message: M): void
   onConnected(peer: NodeId): void
   /** A connection that stood, to or from this peer, broke: its process may have died. */

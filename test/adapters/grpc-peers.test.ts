@@ -8,12 +8,13 @@ import type { PeerMessage } from '../../src/broker/peer-message.js'
 import type { NodeId } from '../../src/lib/ids.js'
 import type { Logger } from '../../src/ports/logger.js'
 import type { Address } from '../../src/ports/network.js'
-import type { Greeting, Lane, PeerIdentity } from '../../src/ports/peers.js'
+import type { Greeting, Lane, PeerIdentity, PeerRefusal } from '../../src/ports/peers.js'
 
 type Event = {
   what: 'message' | 'connected' | 'disconnected' | 'duplicate' | 'log'
   peer?: NodeId
   message?: PeerMessage
+  refusal?: PeerRefusal
   text?: string
 }
 
@@ -26,7 +27,8 @@ class Node {
   private server: GrpcServer | undefined
   address: Address = { host: '127.0.0.1', port: 0 }
   /** What it says of processes that greet it. */
-  judge = (_identity: PeerIdentity, _greeting: Greeting): string | undefined => undefined
+  judge = (_identity: PeerIdentity, _greeting: Greeting): PeerRefusal | undefined => undefined
+  ledTerm: number | undefined
 
   constructor(
     readonly id: NodeId,
@@ -47,7 +49,8 @@ class Node {
       logger,
       handler: {
         onGreeting: (_peer, identity, greeting) => this.judge(identity, greeting),
-        onDuplicate: (peer, text) => note({ what: 'duplicate', peer, text }),
+        onDuplicate: (peer, refusal) => note({ what: 'duplicate', peer, refusal }),
+        ledTerm: () => this.ledTerm,
         onMessage: (peer, message) => note({ what: 'message', peer, message }),
         onConnected: (peer) => {
           note({ what: 'connected', peer })
@@ -366,23 +369,29 @@ describe('a connection is refused with the reason', () => {
 
 describe('which process a peer is', () => {
   const isDuplicate = (event: Event) => event.what === 'duplicate'
+  const refused = { reason: 'another process has node.id=2', isLed: true, holdMs: 1_000 }
 
   it('is said by who dials, and the refused one hears why', async () => {
     const a = new Node(1)
     const b = new Node(2)
     await Promise.all([a.listen(), b.listen()])
     const greetings: [PeerIdentity, Greeting][] = []
+    let refusal = { reason: 'another process has node.id=1', isLed: true, holdMs: 1_500 }
     b.judge = (...greeting) => {
       greetings.push(greeting)
-      return 'another process has node.id=1'
+      return refusal
     }
     a.peers.setPeers(new Map([[2, b.address]]))
     await a.until(isDuplicate, 2)
     expect(a.events.filter(isDuplicate)[0]).toEqual({
       what: 'duplicate',
       peer: 2,
-      text: 'another process has node.id=1',
+      refusal,
     })
+    a.ledTerm = 7
+    refusal = { reason: 'another process', isLed: false, holdMs: 0 }
+    await a.until((event) => event.refusal?.isLed === false)
+    expect(a.events.at(-1)?.refusal).toEqual(refusal)
     for (const node of [a, b]) expect(node.events.filter((event) => !isDuplicate(event))).toEqual([])
     const [identity, greeting] = greetings[0]!
     expect(identity).toEqual({
@@ -390,7 +399,8 @@ describe('which process a peer is', () => {
       incarnationId: a.incarnationId,
       address: { host: 'host-1', port: 9093 },
     })
-    expect(greeting).toEqual({ isStanding: false, isDialled: false })
+    expect(greeting).toEqual({ isStanding: false, isDialled: false, ledTerm: undefined })
+    expect(greetings.at(-1)![1].ledTerm).toBe(7)
     // The other one went, say.
     b.judge = () => undefined
     await Promise.all([a.connected(2), b.connected(1)])
@@ -404,14 +414,14 @@ describe('which process a peer is', () => {
     let isTaken = false
     a.judge = (_identity, greeting) => {
       greetings.push(greeting)
-      return isTaken ? undefined : 'another process has node.id=2'
+      return isTaken ? undefined : refused
     }
     a.peers.setPeers(new Map([[2, b.address]]))
     await b.disconnected(1)
     a.peers.send(2, 'heartbeat', heartbeat(1))
     expect(a.peers.droppedMessages()).toBe(1)
     expect(a.events).toEqual([])
-    expect(greetings[0]).toEqual({ isStanding: false, isDialled: true })
+    expect(greetings[0]).toEqual({ isStanding: false, isDialled: true, ledTerm: undefined })
     isTaken = true
     await a.connected(2)
     expect(b.messages()).toEqual([])
@@ -425,7 +435,7 @@ describe('which process a peer is', () => {
     let newest = former.incarnationId
     a.judge = ({ incarnationId }, { isStanding }) => {
       greetings.push([incarnationId, isStanding])
-      return incarnationId === newest ? undefined : 'another process has node.id=2'
+      return incarnationId === newest ? undefined : refused
     }
     a.peers.setPeers(new Map([[2, former.address]]))
     former.peers.setPeers(new Map([[1, a.address]]))

@@ -85,7 +85,7 @@ describe('byte streams', () => {
 })
 
 /** Takes every process for whom it says that it is. */
-const TRUSTING = { onGreeting: () => undefined, onDuplicate: () => undefined }
+const TRUSTING = { onGreeting: () => undefined, onDuplicate: () => undefined, ledTerm: () => undefined }
 
 let incarnations = 0
 

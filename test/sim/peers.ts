@@ -1,6 +1,13 @@
 import type { NodeId, Uuid } from '../../src/lib/ids.js'
 import type { Address } from '../../src/ports/network.js'
-import type { Lane, PeerHandler, PeerIdentity, PeerTransport } from '../../src/ports/peers.js'
+import type {
+  Greeting,
+  Lane,
+  PeerHandler,
+  PeerIdentity,
+  PeerRefusal,
+  PeerTransport,
+} from '../../src/ports/peers.js'
 import type { SimProcess } from './clock.js'
 import type { SimNetwork } from './network.js'
 
@@ -231,7 +238,8 @@ class SimPeerTransport<M> implements PeerTransport<M> {
         this.handler.onDuplicate(to, refusal)
       } else if (peer === null || this.isClosed || !this.peers.has(to)) retry(RECONNECT_MS)
       else if (peer.nodeId !== to) retry(REFUSED_RETRY_MS)
-      else if (this.greet(to, peer.self, true) !== undefined) retry(GREETING_RETRY_MS)
+      else if (this.greet(to, peer.self, { isDialled: true, ledTerm: undefined }) !== undefined)
+        retry(GREETING_RETRY_MS)
       else {
         settled = true
         this.dialling.delete(to)
@@ -241,12 +249,21 @@ class SimPeerTransport<M> implements PeerTransport<M> {
   }
 
   /** As gRPC's adapter: both sides say which process they are, and each may refuse the other. */
-  private greet(from: NodeId, identity: PeerIdentity, isDialled: boolean): string | undefined {
+  private greet(
+    from: NodeId,
+    identity: PeerIdentity,
+    greeting: Omit<Greeting, 'isStanding'>,
+  ): PeerRefusal | undefined {
     const standing = this.standing.get(from)
     const isStanding = standing?.outgoing !== undefined || standing?.incoming !== undefined
-    const refusal = this.handler.onGreeting(from, identity, { isStanding, isDialled })
+    const refusal = this.handler.onGreeting(from, identity, { isStanding, ...greeting })
     if (refusal === undefined) this.succeed(from, identity.incarnationId)
     return refusal
+  }
+
+  /** Of the process that last had a stream to or from this node. */
+  incarnationOf(peer: NodeId): Uuid | undefined {
+    return this.incarnations.get(peer)
   }
 
   /** No other one has taken its place meanwhile. */
@@ -337,10 +354,11 @@ class SimPeerTransport<M> implements PeerTransport<M> {
   /** A handshake that the other process itself answers: one that is paused does not. */
   private call(
     to: NodeId,
-    answered: (peer: SimPeerTransport<M> | null, refusal: string | undefined) => void,
+    answered: (peer: SimPeerTransport<M> | null, refusal: PeerRefusal | undefined) => void,
   ): void {
     const host = this.peers.get(to)!.host
-    const answer = (peer: SimPeerTransport<M> | null, refusal?: string): void =>
+    const greeting = { isDialled: false, ledTerm: this.handler.ledTerm() }
+    const answer = (peer: SimPeerTransport<M> | null, refusal?: PeerRefusal): void =>
       this.hub.network.deliver(host, this.host, () => this.process.input(() => answered(peer, refusal)))
     this.hub.network.deliver(this.host, host, () => {
       // What waited for a link to be healed is sent again by a living process alone.
@@ -349,7 +367,7 @@ class SimPeerTransport<M> implements PeerTransport<M> {
       if (peer?.isListening !== true) answer(null)
       else
         peer.process.input(() =>
-          answer(peer, peer.nodeId === to ? peer.greet(this.nodeId, this.self, false) : undefined),
+          answer(peer, peer.nodeId === to ? peer.greet(this.nodeId, this.self, greeting) : undefined),
         )
     })
   }

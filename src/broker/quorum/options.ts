@@ -89,8 +89,8 @@ export interface QuorumSettings {
   forgetPeerAfterMs: number
   maxIntroducedPeers: number
   /**
-   * A process that is refused because another one has its node id ends after so long and an election time-out. Longer
-   * than the transport needs to notice a host that vanished (5 s).
+   * A process that is refused because another one has its node id ends after so long and the election time-out of who
+   * refuses it. Longer than the transport needs to notice a host that vanished (5 s).
    */
   duplicateGraceMs: number
   /** Between two attempts to become a voter, and the time that one has to catch up in. */

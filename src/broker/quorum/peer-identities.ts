@@ -1,7 +1,7 @@
-import type { NodeId, Uuid } from '../../lib/ids.js'
+import type { NodeId, Term, Uuid } from '../../lib/ids.js'
 import type { Clock } from '../../ports/clock.js'
 import type { Logger } from '../../ports/logger.js'
-import type { Greeting, PeerIdentity } from '../../ports/peers.js'
+import type { Greeting, PeerIdentity, PeerRefusal } from '../../ports/peers.js'
 
 export interface PeerIdentitiesOptions {
   readonly self: NodeId
@@ -13,6 +13,10 @@ export interface PeerIdentitiesOptions {
   isConnected(peer: NodeId): boolean
   /** The committed voters name this very directory. */
   isVoter(peer: NodeId, directoryId: Uuid): boolean
+  /** This node leads or hears its leader. */
+  isLed(): boolean
+  /** This node follows, and who hears a leader of that term hears the one that this node would follow. */
+  isCurrentTerm(term: Term): boolean
 }
 
 interface Known {
@@ -21,8 +25,10 @@ interface Known {
   seenMs: number
   /** Its dial was refused since: nobody is to be waited for, whatever has not been noticed to be broken. */
   isDead: boolean
-  /** Of the process of the same directory before this one, which must be dead. */
-  formerIncarnationId: Uuid | undefined
+  /** Of the last processes before this one: no successors of anybody. Oldest first. */
+  readonly past: readonly Uuid[]
+  /** When one of those, or whoever came after it, was refused last: two processes share the directory. */
+  contestedMs: number
   /** Of the last process that was refused, and when the log heard of it. */
   refusedIncarnationId: Uuid | undefined
   refusedMs: number
@@ -31,28 +37,37 @@ interface Known {
 /** Between two lines of the log about the same two processes. */
 const LOG_INTERVAL_MS = 10_000
 
+/** Of one node, whoever they were. A supervisor that starts a refused process again needs minutes for so many. */
+const MAX_PAST = 16
+
+/** Longer than a supervisor waits before it starts a process again. */
+const CONTEST_MS = 60_000
+
 /**
  * Who speaks for each node. A second process with the node id of one that lives is refused, or it would take over its
  * place: messages to the one would reach the other, and what the one answers would count for the other's disk.
  *
- * - The same directory in a new process: its lock proves that the old one is dead. Taken at once. Should that one come
- *   again all the same, the directory was copied, and it is as any other directory.
- * - Another directory: only when the known process is gone, by its broken connection and an election time-out, by a
+ * - The same directory in a new process: its lock proves that the old one is dead, unless the directory was copied. Taken
+ *   at once when no stream of the old one stands, or from the same address, which two processes cannot both listen on.
+ *   Should an old one come again all the same, it is as any other directory, and so are others for a while.
+ * - Any other: only when the known process is gone, by its broken connection and an election time-out, by a
  *   refused dial, or since the other one answers at its address. A connection to a host that vanished breaks by the
  *   transport's own keepalive.
  * - Whose directory is that of a voter takes its place back from one whose is not.
+ * - Whom the leader serves takes its place back at the followers. The leader itself believes its own streams alone.
  */
 export class PeerIdentities {
   private readonly known = new Map<NodeId, Known>()
 
   constructor(private readonly options: PeerIdentitiesOptions) {}
 
-  /** A stream of this process is about to stand; a sentence refuses it. */
-  greet(peer: NodeId, identity: PeerIdentity, { isStanding, isDialled }: Greeting): string | undefined {
+  /** A stream of this process is about to stand. */
+  greet(peer: NodeId, identity: PeerIdentity, greeting: Greeting): PeerRefusal | undefined {
+    const { isStanding, ledTerm } = greeting
     const known = this.known.get(peer)
     if (known === undefined) {
       this.makeRoom()
-      this.note(peer, identity, undefined)
+      this.note(peer, identity, [])
       return undefined
     }
     const { identity: former } = known
@@ -62,14 +77,17 @@ export class PeerIdentities {
       known.isDead = false
       return undefined
     }
-    const isSameDirectory = former.directoryId === identity.directoryId
-    const isSuccessor = isSameDirectory && known.formerIncarnationId !== identity.incarnationId
-    const isHeld = !isDialled && !known.isDead && this.nowMs - known.seenMs < this.options.holdMs
-    const isPresent = isStanding ? !known.isDead : isHeld
-    if (isPresent && !isSuccessor && !this.takesBack(peer, former, identity)) {
+    const isServed = ledTerm !== undefined && this.options.isCurrentTerm(ledTerm)
+    if (
+      !isServed &&
+      this.isPresent(known, greeting) &&
+      !this.isSuccessor(known, identity, isStanding) &&
+      !this.takesBack(peer, former, identity)
+    ) {
       return this.refuse(peer, known, identity, isStanding)
     }
-    this.note(peer, identity, isSameDirectory ? former.incarnationId : undefined)
+    const past = known.past.filter((id) => id !== former.incarnationId && id !== identity.incarnationId)
+    this.note(peer, identity, [...past, former.incarnationId].slice(-MAX_PAST), known.contestedMs)
     return undefined
   }
 
@@ -87,25 +105,52 @@ export class PeerIdentities {
     return this.options.clock.monotonicMs()
   }
 
+  private isPresent(known: Known, { isStanding, isDialled }: Greeting): boolean {
+    if (known.isDead) return false
+    return isStanding || (!isDialled && this.nowMs - known.seenMs < this.options.holdMs)
+  }
+
+  /** The process before it in the same directory must be dead. */
+  private isSuccessor(known: Known, identity: PeerIdentity, isStanding: boolean): boolean {
+    const { identity: former } = known
+    if (former.directoryId !== identity.directoryId || known.past.includes(identity.incarnationId))
+      return false
+    return !isStanding || (at(former) === at(identity) && !this.isContested(known))
+  }
+
+  private isContested(known: Known): boolean {
+    return this.nowMs - known.contestedMs < CONTEST_MS
+  }
+
   private takesBack(peer: NodeId, former: PeerIdentity, identity: PeerIdentity): boolean {
     const { isVoter } = this.options
     return isVoter(peer, identity.directoryId) && !isVoter(peer, former.directoryId)
   }
 
-  private note(peer: NodeId, identity: PeerIdentity, formerIncarnationId: Uuid | undefined): void {
+  private note(
+    peer: NodeId,
+    identity: PeerIdentity,
+    past: readonly Uuid[],
+    contestedMs = Number.NEGATIVE_INFINITY,
+  ): void {
     this.known.set(peer, {
       identity,
       seenMs: this.nowMs,
       isDead: false,
-      formerIncarnationId,
+      past,
+      contestedMs,
       refusedIncarnationId: undefined,
       refusedMs: 0,
     })
   }
 
-  private refuse(peer: NodeId, known: Known, identity: PeerIdentity, isStanding: boolean): string {
-    const { self, logger } = this.options
+  private refuse(peer: NodeId, known: Known, identity: PeerIdentity, isStanding: boolean): PeerRefusal {
+    const { logger, holdMs } = this.options
     const { identity: other } = known
+    if (other.directoryId === identity.directoryId) {
+      const isPast = known.past.includes(identity.incarnationId)
+      if (isPast || this.isContested(known)) known.contestedMs = this.nowMs
+    }
     if (
       known.refusedIncarnationId !== identity.incarnationId ||
       this.nowMs - known.refusedMs >= LOG_INTERVAL_MS
@@ -118,9 +163,17 @@ export class PeerIdentities {
           'refused; stop it, or give it a node.id of its own',
       )
     }
+    const reason = this.reason(peer, known, identity, isStanding)
+    return { reason, isLed: this.options.isLed(), holdMs }
+  }
+
+  private reason(peer: NodeId, known: Known, identity: PeerIdentity, isStanding: boolean): string {
+    const { self } = this.options
+    const { identity: other } = known
     if (other.directoryId === identity.directoryId) {
+      const which = known.past.includes(identity.incarnationId) ? 'a newer' : 'another'
       return (
-        `a newer process of the same data directory (${other.directoryId}) has node.id=${peer}, at ${at(other)}, as ` +
+        `${which} process of the same data directory (${other.directoryId}) has node.id=${peer}, at ${at(other)}, as ` +
         `node ${self} sees it: was log.dirs copied? Stop one of the two for good`
       )
     }

@@ -1,9 +1,9 @@
-import type { NodeId, Uuid } from '../../lib/ids.js'
+import type { NodeId, Term, Uuid } from '../../lib/ids.js'
 import type { SupportedFeature } from '../../metadata/records.js'
 import type { Clock, Timer } from '../../ports/clock.js'
 import type { Logger } from '../../ports/logger.js'
 import type { Address } from '../../ports/network.js'
-import type { Greeting, Lane, PeerIdentity, PeerTransport } from '../../ports/peers.js'
+import type { Greeting, Lane, PeerIdentity, PeerRefusal, PeerTransport } from '../../ports/peers.js'
 import type { Voter } from '../../raft/types.js'
 import type { Introduction, PeerAddress, PeerMessage } from '../peer-message.js'
 import { Bootstrap } from './bootstrap.js'
@@ -34,8 +34,9 @@ export interface PeerNetworkOptions {
   directoryId(): Uuid
   /** undefined: this node belongs to none yet. */
   clusterId(): string | undefined
-  /** No leader replicates to this node, so perhaps none knows it. */
-  isLost(): boolean
+  /** undefined: no leader replicates to this node, so perhaps none knows it. */
+  leader(): NodeId | undefined
+  term(): Term
   onLost(peer: NodeId, dead: boolean): void
   onLearners(nodeIds: readonly NodeId[]): void
   /** Another process has this node's id; called once and more. */
@@ -101,11 +102,14 @@ export class PeerNetwork {
       isConnected: (peer) => this.connected.has(peer),
       isVoter: (peer, directoryId) =>
         this.voters.some((voter) => voter.nodeId === peer && voter.directoryId === directoryId),
+      isLed: () => options.leader() !== undefined,
+      isCurrentTerm: (term) => options.leader() !== options.self.nodeId && term >= options.term(),
     })
     this.duplicate = new DuplicateNode({
       clock,
       logger,
-      graceMs: settings.duplicateGraceMs + settings.raftTiming.electionTimeoutMinMs,
+      graceMs: settings.duplicateGraceMs,
+      isServed: () => options.leader() !== undefined || this.isTakenByMajority(),
       fail: (error) => options.onDuplicate(error),
     })
     this.bootstrap = new Bootstrap({
@@ -163,12 +167,19 @@ export class PeerNetwork {
     return this.directory.addresses()
   }
 
-  onGreeting(peer: NodeId, identity: PeerIdentity, greeting: Greeting): string | undefined {
+  onGreeting(peer: NodeId, identity: PeerIdentity, greeting: Greeting): PeerRefusal | undefined {
     return this.identities.greet(peer, identity, greeting)
   }
 
-  onDuplicate(peer: NodeId, reason: string): void {
-    this.duplicate.onRefused(peer, reason)
+  onDuplicate(peer: NodeId, refusal: PeerRefusal): void {
+    this.duplicate.onRefused(peer, refusal)
+  }
+
+  private isTakenByMajority(): boolean {
+    const taking = this.voters.filter(
+      ({ nodeId }) => this.connected.has(nodeId) && !this.duplicate.isRefusedBy(nodeId),
+    )
+    return taking.length > this.voters.length / 2
   }
 
   onConnected(peer: NodeId): void {
@@ -326,7 +337,7 @@ export class PeerNetwork {
 
   /** Messages get lost, and a controller that had no room may have some now. */
   private repeatIntroductions(): void {
-    const isLost = this.options.isLost()
+    const isLost = this.options.leader() === undefined
     for (const peer of this.connected) {
       const left = this.repeats.get(peer) ?? 0
       if (left === 0 && !isLost) continue

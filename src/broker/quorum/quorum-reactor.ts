@@ -1,5 +1,5 @@
 import { unreachable } from '../../lib/assert.js'
-import type { LogIndex, NodeId, Uuid } from '../../lib/ids.js'
+import type { LogIndex, NodeId, Term, Uuid } from '../../lib/ids.js'
 import type { RaftLog, RaftLogContents } from '../../log/raft-log.js'
 import type {
   CommandContext,
@@ -8,7 +8,7 @@ import type {
   UpdateFeatures,
 } from '../../metadata/commands.js'
 import type { Logger } from '../../ports/logger.js'
-import type { Greeting, PeerHandler, PeerIdentity } from '../../ports/peers.js'
+import type { Greeting, PeerHandler, PeerIdentity, PeerRefusal } from '../../ports/peers.js'
 import type { RaftNode } from '../../raft/raft.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { PeerMessage } from '../peer-message.js'
@@ -219,14 +219,18 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     }
   }
 
-  onGreeting(peer: NodeId, identity: PeerIdentity, greeting: Greeting): string | undefined {
+  onGreeting(peer: NodeId, identity: PeerIdentity, greeting: Greeting): PeerRefusal | undefined {
     return this.network.onGreeting(peer, identity, greeting)
   }
 
-  onDuplicate(peer: NodeId, reason: string): void {
+  onDuplicate(peer: NodeId, refusal: PeerRefusal): void {
     if (this.closed) return
     this.entrance?.onRefused()
-    this.network.onDuplicate(peer, reason)
+    this.network.onDuplicate(peer, refusal)
+  }
+
+  ledTerm(): Term | undefined {
+    return this.raft?.leader === undefined ? undefined : this.raft.term
   }
 
   onConnected(peer: NodeId): void {
@@ -255,7 +259,8 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       supportedFeatures: options.supportedFeatures,
       directoryId: () => this.directoryId,
       clusterId: () => this.member?.clusterId ?? options.clusterId,
-      isLost: () => this.member?.node.leader === undefined,
+      leader: () => this.member?.node.leader,
+      term: () => this.member?.node.term ?? 0,
       onLost: (peer, dead) => this.onPeerLost(peer, dead),
       onDuplicate: (error) => this.fail(error),
       onLearners: (nodeIds) => {

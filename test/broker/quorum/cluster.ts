@@ -87,6 +87,8 @@ export class TestNode {
   readonly host: string
   readonly logged: string[] = []
   private starts = 0
+  /** Of its processes' names. */
+  incarnationPrefix: string | undefined
 
   constructor(
     readonly cluster: TestCluster,
@@ -111,7 +113,7 @@ export class TestNode {
     const reactor = new QuorumReactor({
       nodeId: id,
       directoryId: this.directoryId,
-      incarnationId: `${this.directoryId}.${++this.starts}`,
+      incarnationId: `${this.incarnationPrefix ?? this.directoryId}.${++this.starts}`,
       clusterId: this.clusterId,
       voters: this.configured().map((nodeId) => ({
         nodeId,
@@ -181,6 +183,11 @@ export class TestNode {
   private configured(): readonly number[] {
     const { configured, bootstrap } = this.options
     return configured ?? (bootstrap === undefined ? this.cluster.ids : [])
+  }
+
+  /** The process that this node takes for that peer. */
+  connectedIncarnation(peer: number): string | undefined {
+    return this.cluster.peers.hosts.get(this.host)?.incarnationOf(peer)
   }
 
   get isRunning(): boolean {

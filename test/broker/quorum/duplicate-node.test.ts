@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { DuplicateNodeError } from '../../../src/broker/quorum/duplicate-node.js'
+import { DuplicateNode, DuplicateNodeError } from '../../../src/broker/quorum/duplicate-node.js'
+import type { Logger } from '../../../src/ports/logger.js'
+import type { PeerRefusal } from '../../../src/ports/peers.js'
 import { ErrorCode } from '../../../src/wire/errors.js'
+import { SimWorldClock } from '../../sim/clock.js'
 import { TestCluster, type TestNode, type TestNodeOptions } from './cluster.js'
 
 const THREE = [1, 2, 3]
@@ -202,5 +205,185 @@ describe('the removal of a voter whose place another process takes', () => {
     expect(cluster.reply(leader.submit(command))).toMatchObject({ errorCode: ErrorCode.REQUEST_TIMED_OUT })
     cluster.world.runFor(HOLD_MS - tookMs)
     expect(cluster.reply(leader.submit(command))).toMatchObject({ errorCode: 0 })
+  })
+})
+
+/** As a supervisor does: whatever ended is started again at once. */
+function supervise(cluster: TestCluster, nodes: readonly TestNode[], forMs: number): TestNode[] {
+  const ended: TestNode[] = []
+  for (let ms = 0; ms < forMs; ms += 100) {
+    cluster.world.runFor(100)
+    for (const node of nodes) {
+      if (node.fatal === undefined) continue
+      ended.push(node)
+      node.fatal = undefined
+      node.kill()
+      node.start()
+    }
+  }
+  return ended
+}
+
+describe('a copied data directory', () => {
+  it('takes no turns with the one that it was copied from, though both are started again and again', () => {
+    for (let seed = 1; seed <= 6; seed++) {
+      const cluster = new TestCluster(THREE, seed)
+      cluster.startAll()
+      const leader = cluster.untilLed()
+      cluster.world.runFor(2_000)
+      const original = cluster.node(1 + (seed % 3))
+      const copy = second(cluster, original.id)
+      copy.directoryId = original.directoryId
+      copy.clusterId = leader.reactor!.status().clusterId
+      copy.incarnationPrefix = 'copy'
+      copy.start()
+      const ended = supervise(cluster, [original, copy], 60_000)
+      expect(ended.length).toBeGreaterThanOrEqual(4)
+      expect(ended).not.toContain(original)
+      expect(original.leader).toBe(leader.id)
+      expect(copy.appliedIndex).toBe(0)
+      expect(copy.logged.join()).toContain('was log.dirs copied?')
+    }
+  })
+
+  it('that came while the original was cut off from a follower goes, and that one takes the original back', () => {
+    const cluster = new TestCluster(THREE, 2)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    cluster.world.runFor(2_000)
+    const [original, third] = cluster.nodes.filter((node) => node !== leader) as [TestNode, TestNode]
+    cluster.links.cutBoth(original.host, third.host)
+    cluster.peers.expire(original.host)
+    cluster.world.runFor(HOLD_MS)
+    const copy = second(cluster, original.id, { bootstrap: [third.id] })
+    copy.directoryId = original.directoryId
+    copy.incarnationPrefix = 'copy'
+    cluster.links.cutBoth(copy.host, leader.host)
+    copy.start()
+    cluster.world.runFor(500)
+    cluster.links.healAll()
+    const ended = supervise(cluster, [original, copy], 30_000)
+    expect(ended).toContain(copy)
+    expect(ended).not.toContain(original)
+    expect(original.leader).toBe(leader.id)
+    expect(third.connectedIncarnation(original.id)).toBe(`${original.directoryId}.1`)
+  })
+})
+
+describe('a process that the leader serves', () => {
+  /** A follower takes another process for the broker while the two cannot reach each other. */
+  function usurped(seed: number, doesSay = true) {
+    const cluster = new TestCluster(THREE, seed)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const [usurper, third] = cluster.nodes.filter((node) => node !== leader) as [TestNode, TestNode]
+    const broker = cluster.add(11, { isController: false })
+    broker.start()
+    cluster.until(() => broker.leader !== undefined)
+    cluster.world.runFor(2_000)
+    if (!doesSay) broker.reactor!.ledTerm = () => undefined
+    cluster.links.cutBoth(broker.host, usurper.host)
+    cluster.peers.expire(broker.host)
+    cluster.world.runFor(HOLD_MS)
+    const impostor = second(cluster, 11, { isController: false, bootstrap: [usurper.id] })
+    const isolate = () => {
+      for (const node of [leader, third]) cluster.links.cutBoth(impostor.host, node.host)
+    }
+    isolate()
+    impostor.start()
+    cluster.world.runFor(500)
+    expect(usurper.connectedIncarnation(11)).toBe('dir-11-second.1')
+    cluster.links.healAll()
+    return { cluster, leader, usurper, broker, impostor, isolate }
+  }
+
+  it('is ended by no follower that took another one, and is taken back', () => {
+    for (let seed = 1; seed <= 5; seed++) {
+      const { cluster, leader, usurper, broker, impostor, isolate } = usurped(seed)
+      isolate()
+      cluster.world.runFor(15_000)
+      expect(broker.fatal).toBeUndefined()
+      expect(broker.leader).toBe(leader.id)
+      expect(usurper.connectedIncarnation(11)).toBe('dir-11.1')
+      expect(impostor.fatal).toBeInstanceOf(DuplicateNodeError)
+    }
+  })
+
+  it('goes on where a follower does not hear that, and says so', () => {
+    const { cluster, leader, usurper, broker, isolate } = usurped(1, false)
+    isolate()
+    cluster.world.runFor(30_000)
+    expect(usurper.connectedIncarnation(11)).toBe('dir-11-second.1')
+    expect(broker.fatal).toBeUndefined()
+    expect(broker.leader).toBe(leader.id)
+    expect(saysRefused(broker)).toEqual([expect.stringContaining('This one goes on')])
+  })
+})
+
+describe('the refusals of a process', () => {
+  const REASON = 'another process has node.id=3'
+
+  function setUp() {
+    const world = new SimWorldClock()
+    const lines: string[] = []
+    const warn = (_fields: object, text: string) => lines.push(text)
+    const logger: Logger = { debug: warn, info: warn, warn, error: warn, child: () => logger }
+    const state = { isServed: false, ended: 0 }
+    const duplicate = new DuplicateNode({
+      clock: world.process('node-3').clock,
+      logger,
+      graceMs: 9_000,
+      isServed: () => state.isServed,
+      fail: () => state.ended++,
+    })
+    /** As a peer that dials again every half second. */
+    const refuse = (forMs: number, refusal: Partial<PeerRefusal> = {}) => {
+      for (let ms = 0; ms < forMs; ms += 500) {
+        duplicate.onRefused(1, { reason: REASON, isLed: true, holdMs: 1_000, ...refusal })
+        world.runFor(500)
+      }
+    }
+    return { world, lines, state, duplicate, refuse }
+  }
+
+  it('end it after the grace, and the hold of the peer that refuses', () => {
+    const { state, lines, refuse } = setUp()
+    refuse(16_000, { holdMs: 7_000 })
+    expect(state.ended).toBe(0)
+    refuse(500, { holdMs: 7_000 })
+    expect(state.ended).toBe(1)
+    expect(lines).toEqual([`${REASON}. This process ends unless that changes within 16000 ms`])
+  })
+
+  it('end none that is served, and count anew when it is not any more', () => {
+    const { state, lines, refuse } = setUp()
+    refuse(9_500)
+    state.isServed = true
+    refuse(90_000)
+    state.isServed = false
+    refuse(10_000)
+    expect(state.ended).toBe(0)
+    expect(lines.filter((line) => line.includes('This one goes on'))).toHaveLength(2)
+    refuse(500)
+    expect(state.ended).toBe(1)
+  })
+
+  it('end none while the peer has no leader either', () => {
+    const { state, lines, refuse } = setUp()
+    refuse(90_000, { isLed: false })
+    refuse(10_000)
+    expect(state.ended).toBe(0)
+    expect(lines.filter((line) => line.includes('This one waits'))).toHaveLength(2)
+  })
+
+  it('count anew when they come apart', () => {
+    const { world, state, duplicate, refuse } = setUp()
+    refuse(9_500)
+    expect(duplicate.isRefusedBy(1)).toBe(true)
+    expect(duplicate.isRefusedBy(2)).toBe(false)
+    world.runFor(2_500)
+    expect(duplicate.isRefusedBy(1)).toBe(false)
+    refuse(10_000)
+    expect(state.ended).toBe(0)
   })
 })

@@ -4,19 +4,19 @@ import type { Logger } from '../../../src/ports/logger.js'
 import type { PeerIdentity } from '../../../src/ports/peers.js'
 import { SimWorldClock } from '../../sim/clock.js'
 
-const ACCEPTED = { isStanding: false, isDialled: false }
-const STANDING = { isStanding: true, isDialled: false }
-const DIALLED = { isStanding: false, isDialled: true }
+const ACCEPTED = { isStanding: false, isDialled: false, ledTerm: undefined }
+const STANDING = { ...ACCEPTED, isStanding: true }
+const DIALLED = { ...ACCEPTED, isDialled: true }
 
-function process(directoryId: string, n: number): PeerIdentity {
+function process(directoryId: string, n: number, host = `host-${directoryId}-${n}`): PeerIdentity {
   return {
     directoryId,
     incarnationId: `${directoryId}.${n}`,
-    address: { host: `host-${directoryId}-${n}`, port: 9093 },
+    address: { host, port: 9093 },
   }
 }
 
-function setUp(voter = 'none') {
+function setUp({ voter = 'none', isLeader = false } = {}) {
   const world = new SimWorldClock()
   const lines: string[] = []
   const logger: Logger = {
@@ -35,6 +35,8 @@ function setUp(voter = 'none') {
     maxPeers: 3,
     isConnected: (peer) => connected.has(peer),
     isVoter: (_peer, directoryId) => directoryId === voter,
+    isLed: () => true,
+    isCurrentTerm: (term) => !isLeader && term >= 7,
   })
   return { world, lines, connected, identities }
 }
@@ -44,15 +46,17 @@ describe('who speaks for a node', () => {
     const { world, identities } = setUp()
     expect(identities.greet(3, process('a', 1), ACCEPTED)).toBeUndefined()
     world.runFor(60_000)
-    expect(identities.greet(3, process('b', 1), STANDING)).toMatch(
+    expect(identities.greet(3, process('b', 1), STANDING)?.reason).toMatch(
       /^another process has node\.id=3: the one at host-a-1:9093, with the data directory a, is connected to node 1; give this one/,
     )
     identities.onDisconnected(3)
     world.runFor(999)
-    expect(identities.greet(3, process('b', 1), ACCEPTED)).toContain('has just been connected to node 1')
+    expect(identities.greet(3, process('b', 1), ACCEPTED)?.reason).toContain(
+      'has just been connected to node 1',
+    )
     world.runFor(1)
     expect(identities.greet(3, process('b', 1), ACCEPTED)).toBeUndefined()
-    expect(identities.greet(3, process('a', 1), STANDING)).toContain('the one at host-b-1:9093')
+    expect(identities.greet(3, process('a', 1), STANDING)?.reason).toContain('the one at host-b-1:9093')
   })
 
   it('nobody waits for one whose dial was refused, or in whose place another one answers', () => {
@@ -74,23 +78,82 @@ describe('who speaks for a node', () => {
     expect(identities.greet(3, process('b', 1), STANDING)).toBeDefined()
   })
 
-  it('the same directory is taken at once, whatever stands, and once only', () => {
+  it('the same directory is taken at once, whatever stands, from the same address', () => {
+    const { identities } = setUp()
+    for (let n = 1; n <= 3; n++)
+      expect(identities.greet(3, process('a', n, 'host-a'), STANDING)).toBeUndefined()
+  })
+
+  it('the same directory is taken at once from anywhere when the former does not stand or is dead', () => {
+    for (const isDead of [false, true]) {
+      const { identities } = setUp()
+      identities.greet(3, process('a', 1), ACCEPTED)
+      if (isDead) identities.onDead(3)
+      else identities.onDisconnected(3)
+      expect(identities.greet(3, process('a', 2), isDead ? STANDING : ACCEPTED)).toBeUndefined()
+    }
+  })
+
+  it('the same directory elsewhere is as any other while the former stands: it may have been copied', () => {
+    const { identities } = setUp()
+    identities.greet(3, process('a', 1), ACCEPTED)
+    expect(identities.greet(3, process('a', 2), STANDING)?.reason).toMatch(
+      /^another process of the same data directory \(a\) has node\.id=3, at host-a-1:9093, as node 1 sees it: was log\.dirs copied\?/,
+    )
+    expect(identities.greet(3, process('a', 1), STANDING)).toBeUndefined()
+    identities.onDisconnected(3)
+    expect(identities.greet(3, process('a', 2), ACCEPTED)).toBeUndefined()
+  })
+
+  it('no process that was there before is a successor, however long ago', () => {
     const { world, identities } = setUp()
-    for (let n = 1; n <= 3; n++) expect(identities.greet(3, process('a', n), STANDING)).toBeUndefined()
-    // It was to be dead: the directory was copied.
-    expect(identities.greet(3, process('a', 2), STANDING)).toContain('was log.dirs copied?')
-    expect(identities.greet(3, process('a', 3), STANDING)).toBeUndefined()
+    const greet = (n: number, greeting = STANDING) => identities.greet(3, process('a', n, 'host-a'), greeting)
+    for (let n = 1; n <= 17; n++) greet(n)
+    for (let n = 1; n <= 16; n++)
+      expect(greet(n)?.reason).toContain('a newer process of the same data directory')
+    expect(greet(17)).toBeUndefined()
     // A late greeting of a dead one costs the living one a moment, and not its place.
     identities.onDisconnected(3)
+    expect(greet(2, ACCEPTED)).toBeDefined()
     world.runFor(1_000)
-    expect(identities.greet(3, process('a', 2), ACCEPTED)).toBeUndefined()
-    expect(identities.greet(3, process('a', 3), ACCEPTED)).toBeDefined()
+    expect(greet(2, ACCEPTED)).toBeUndefined()
+    expect(greet(17, ACCEPTED)).toBeDefined()
     world.runFor(1_000)
-    expect(identities.greet(3, process('a', 3), ACCEPTED)).toBeUndefined()
+    expect(greet(17, ACCEPTED)).toBeUndefined()
+  })
+
+  it('two that share a directory and an address do not take turns', () => {
+    const { world, identities } = setUp()
+    const greet = (n: number, greeting = STANDING) => identities.greet(3, process('a', n, 'host-a'), greeting)
+    greet(1)
+    expect(greet(2)).toBeUndefined()
+    // The first one lives after all, and its supervisor starts it again whenever it has ended.
+    expect(greet(1)).toBeDefined()
+    for (let n = 3; n < 30; n++) {
+      world.runFor(15_000)
+      expect(greet(n)).toBeDefined()
+      expect(greet(2)).toBeUndefined()
+    }
+    identities.onDisconnected(3)
+    expect(greet(30, ACCEPTED)).toBeUndefined()
+  })
+
+  it('whom the leader serves takes its place back at a follower', () => {
+    const served = { ...STANDING, ledTerm: 7 }
+    for (const directory of ['a', 'b']) {
+      const { identities } = setUp()
+      identities.greet(3, process(directory, 1), ACCEPTED)
+      expect(identities.greet(3, process('a', 2), { ...served, ledTerm: 6 })).toBeDefined()
+      expect(identities.greet(3, process('a', 2), served)).toBeUndefined()
+      expect(identities.greet(3, process(directory, 1), STANDING)).toBeDefined()
+    }
+    const { identities } = setUp({ isLeader: true })
+    identities.greet(3, process('a', 1), ACCEPTED)
+    expect(identities.greet(3, process('b', 1), served)).toMatchObject({ isLed: true, holdMs: 1_000 })
   })
 
   it('a voter’s directory takes its place back, and gives it to no stranger', () => {
-    const { identities } = setUp('a')
+    const { identities } = setUp({ voter: 'a' })
     expect(identities.greet(3, process('b', 1), ACCEPTED)).toBeUndefined()
     expect(identities.greet(3, process('a', 1), STANDING)).toBeUndefined()
     expect(identities.greet(3, process('b', 1), STANDING)).toBeDefined()
