@@ -46,12 +46,14 @@ export class FoundingDriver {
     this.listening = clock.after(listenMs, () => {
       this.listening = undefined
       this.settle(this.founding.tryToFound())
+      // The others may wait for this node alone, and need not wait for its next announcement.
+      if (!this.ended) this.broadcast()
     })
   }
 
   onMessage(message: FoundingMessage): void {
     if (this.ended) return
-    const before = this.founding.view().length
+    const before = this.view().length
     const outcome =
       message.type === 'foundingEmpty'
         ? this.founding.step({ type: 'empty', self: message.self, view: message.view })
@@ -62,14 +64,14 @@ export class FoundingDriver {
             configuration: message.configuration,
           })
     // The others wait for this node to have seen what it has just seen.
-    if (this.founding.view().length !== before) this.broadcast()
+    if (this.view().length !== before) this.broadcast()
     this.settle(outcome)
   }
 
   /** A member of a cluster spoke to this node: with its help nobody founds any more. The others must hear of it at once. */
   onCluster(): void {
     if (this.ended) return
-    const before = this.founding.view().length
+    const before = this.view().length
     this.founding.step({ type: 'clusterExists' })
     if (before > 0) this.broadcast()
   }
@@ -109,6 +111,11 @@ export class FoundingDriver {
 
   private tell(peer: NodeId): void {
     const { self } = this.options
-    this.options.send(peer, { type: 'foundingEmpty', self, view: this.founding.view() })
+    this.options.send(peer, { type: 'foundingEmpty', self, view: this.view() })
+  }
+
+  /** Who has not listened to the end agrees with nobody: the others, who have, would found with its word at once. */
+  private view(): Voter[] {
+    return this.listening === undefined ? this.founding.view() : []
   }
 }

@@ -440,6 +440,36 @@ describe('changes of the voters', () => {
     }
   })
 
+  it.each([
+    0, 5000,
+  ])('no second one is found with a founder that still listens and alone reaches who is left: %i ms after the others', (laterMs) => {
+    for (let seed = 1; seed <= 5; seed++) {
+      const cluster = new TestCluster(THREE, seed)
+      cluster.startAll()
+      const leader = cluster.untilLed()
+      const left = cluster.add(4)
+      left.start()
+      cluster.until(() => left.leader === leader.id)
+      expect(cluster.reply(leader.submit({ type: 'promoteVoter', nodeId: 4 }))).toMatchObject({
+        errorCode: 0,
+      })
+      const { clusterId } = left.reactor!.status()
+      for (const id of THREE) {
+        cluster.node(id).kill()
+        cluster.node(id).wipe(`dir-${id}-new`)
+      }
+      for (const id of [1, 2]) cluster.links.cutBoth('host-4', `host-${id}`)
+      cluster.world.runFor(1000)
+      for (const id of [1, 2]) cluster.node(id).start()
+      cluster.world.runFor(laterMs)
+      cluster.node(3).start()
+      cluster.world.runFor(10_000)
+      expect(cluster.node(3).reactor!.status()).toMatchObject({ clusterId, role: 'observer' })
+      for (const id of [1, 2])
+        expect([clusterId, undefined]).toContain(cluster.node(id).reactor!.status().clusterId)
+    }
+  })
+
   it('members of two clusters that meet over streams of before leave each other’s logs alone', () => {
     const cluster = new TestCluster(THREE)
     cluster.startAll()

@@ -13,6 +13,15 @@ function led(seed = 1, settings = {}): TestCluster {
 }
 
 describe('a quorum of three', () => {
+  it('founds as soon as its nodes, which start together, have listened: nobody waits for a next announcement', () => {
+    const cluster = new TestCluster([1, 2, 3])
+    cluster.startAll()
+    const hasFounded = () => cluster.nodes.every((node) => node.reactor!.status().clusterId !== undefined)
+    const foundingMs = cluster.until(hasFounded)
+    expect(foundingMs).toBeGreaterThanOrEqual(600)
+    expect(foundingMs).toBeLessThan(630)
+  })
+
   it('founds one cluster, elects, and agrees on its id', () => {
     const cluster = led()
     const ids = cluster.nodes.map((node) => node.reactor!.status().clusterId)
