@@ -271,7 +271,8 @@ export class KoggeNode {
     if (this.isBroker) this.lifecycle = this.makeLifecycle()
     this.quorumReactor.start(
       {
-        onSnapshotPart: (records, isFirst) => this.cache.applySnapshotPart(records, isFirst),
+        onSnapshotBegun: () => this.cache.beginSnapshot(),
+        onSnapshotPart: (records) => this.cache.applySnapshotPart(records),
         onSnapshot: (records, index) => {
           const former = this.cache.image
           this.cache.applySnapshot(records, index)

@@ -38,7 +38,7 @@ export class BrokerMetadataCache implements MetadataCache {
   /** When brokers that are fenced now were, as far as this node saw it. */
   private readonly fencedAtMs = new Map<NodeId, number>()
   /** Of a snapshot that comes in parts. */
-  private snapshotParts: MutableImage | undefined
+  private snapshotParts = new MutableImage()
   private waiters = new Set<Waiter>()
 
   /** @param beforeRecord sees each committed record before the image holds it */
@@ -91,16 +91,20 @@ export class BrokerMetadataCache implements MetadataCache {
     }
   }
 
+  /** Of one that came by half nothing stays. */
+  beginSnapshot(): void {
+    this.snapshotParts = new MutableImage()
+  }
+
   /** `applySnapshot` follows with the rest. */
-  applySnapshotPart(records: readonly MetadataRecord[], isFirst: boolean): void {
-    if (isFirst) this.snapshotParts = new MutableImage()
-    for (const record of records) this.snapshotParts!.apply(record)
+  applySnapshotPart(records: readonly MetadataRecord[]): void {
+    for (const record of records) this.snapshotParts.apply(record)
   }
 
   applySnapshot(records: readonly MetadataRecord[], index: LogIndex): void {
     const former = this.mutable.image
-    const image = this.snapshotParts ?? new MutableImage()
-    this.snapshotParts = undefined
+    const image = this.snapshotParts
+    this.snapshotParts = new MutableImage()
     for (const record of records) image.apply(record)
     this.mutable.image = image
     this.mutable.appliedIndex = index

@@ -195,7 +195,8 @@ export class ClusterMember {
     // What still waits lies below the snapshot.
     this.committed.restore({
       parts: state.beginRestore(snapshot),
-      onPart: (part, isFirst) => listener.onSnapshotPart(state.restorePart(part), isFirst),
+      onBegin: () => listener.onSnapshotBegun(),
+      onPart: (part) => listener.onSnapshotPart(state.restorePart(part)),
       onDone: (last) => {
         const records = last === undefined ? [] : state.restorePart(last)
         state.endRestore(snapshot)

@@ -27,11 +27,13 @@ export interface QuorumHandle {
 export interface QuorumListener {
   /** A new state in place of all that came before: at start-up from the local snapshot, later where this node lagged. */
   onSnapshot(records: readonly MetadataRecord[], index: LogIndex): void
+  /** Before each `onSnapshot` and its parts: those to which no `onSnapshot` came count no more. */
+  onSnapshotBegun(): void
   /**
    * What comes before the records of the next `onSnapshot`, in turns of its own: with all of a large state in one turn
-   * nobody's heartbeat would leave. The first one takes the place of parts to which no `onSnapshot` came.
+   * nobody's heartbeat would leave.
    */
-  onSnapshotPart(records: readonly MetadataRecord[], isFirst: boolean): void
+  onSnapshotPart(records: readonly MetadataRecord[]): void
   /** Committed records, in order. `index` is the last one's. May be empty (a no-op): `index` moves all the same. */
   onCommitted(records: readonly MetadataRecord[], index: LogIndex): void
   /** The active controller as far as this node knows; undefined: none. */

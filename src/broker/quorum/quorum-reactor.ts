@@ -345,6 +345,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     const { options } = this
     const { snapshot } = contents
     const records = snapshot === undefined ? [] : this.state.restore(snapshot)
+    this.listener!.onSnapshotBegun()
     this.listener!.onSnapshot(records, this.state.appliedIndex)
     const { incarnationId, address } = options
     this.network.open(options.openPeers(this, { directoryId: this.directoryId, incarnationId, address }))

@@ -7,8 +7,10 @@ const SLICE_BYTES = 64 * 1024
 /** A snapshot that takes the place of all that came before. */
 export interface Restoring<T> {
   readonly parts: readonly T[]
+  /** Before anything else of it, however many parts it has: another one may have been read by half. */
+  onBegin(): void
   /** Each one in a turn of its own, but for the first and the last. */
-  onPart(part: T, isFirst: boolean): void
+  onPart(part: T): void
   onDone(last: T | undefined): void
 }
 
@@ -43,12 +45,13 @@ export class SlicedApply {
   }
 
   /** Nothing of what waits will be applied; what is added from now on comes after the snapshot. */
-  restore<T>({ parts, onPart, onDone }: Restoring<T>): void {
+  restore<T>({ parts, onBegin, onPart, onDone }: Restoring<T>): void {
     this.clear()
     let next = 0
     const step = (): void => {
+      if (next === 0) onBegin()
       if (next < parts.length - 1) {
-        onPart(parts[next]!, next === 0)
+        onPart(parts[next]!)
         next++
         return
       }

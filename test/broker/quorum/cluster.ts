@@ -151,8 +151,10 @@ export class TestNode {
     this.reactor = reactor
     reactor.start(
       {
-        onSnapshotPart: (records, isFirst) => {
-          if (isFirst) this.parts = []
+        onSnapshotBegun: () => {
+          this.parts = []
+        },
+        onSnapshotPart: (records) => {
           this.parts.push(...records)
           this.snapshotParts++
         },
