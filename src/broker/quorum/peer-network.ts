@@ -287,6 +287,10 @@ export class PeerNetwork {
   setVoters(voters: readonly Voter[]): void {
     this.voters = voters
     this.directory.onVoters(voters)
+    // Nobody else would say of one that was removed while it was away that it has gone.
+    for (const peer of this.features.keys()) {
+      if (!this.connected.has(peer) && !this.directory.isVoter(peer)) this.features.delete(peer)
+    }
     this.shareAddresses()
   }
 

@@ -68,3 +68,20 @@ it('who follows as a mere broker is asked by its registration alone', () => {
   cluster.until(() => broker.leader !== undefined)
   expect(cluster.reply(cluster.leader()!.submit(DOWNGRADE))).toMatchObject({ errorCode: 0 })
 })
+
+it('a controller that was removed while it was away objects no more', () => {
+  const cluster = started()
+  const removed = cluster.add(4, { features: NEWER })
+  removed.start()
+  cluster.until(() => removed.leader !== undefined)
+  const leader = cluster.leader()!
+  expect(cluster.reply(leader.submit({ type: 'promoteVoter', nodeId: 4 }))).toMatchObject({ errorCode: 0 })
+  removed.kill()
+  cluster.world.runFor(1000)
+  expect(cluster.reply(leader.submit(DOWNGRADE))).toMatchObject({
+    errorMessage: expect.stringContaining('controller 4 supports the levels 2 to 2'),
+  })
+  const removal = { type: 'removeVoter' as const, nodeId: 4, directoryId: removed.directoryId }
+  expect(cluster.reply(leader.submit(removal))).toMatchObject({ errorCode: 0 })
+  expect(cluster.reply(leader.submit(DOWNGRADE))).toMatchObject({ errorCode: 0 })
+})
