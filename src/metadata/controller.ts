@@ -45,6 +45,7 @@ export class Controller {
   private readonly state: ControllerState
   private readonly balancer: LeaderBalancer
   private active = false
+  private isSuspended = false
 
   constructor(options: ControllerOptions) {
     this.state = new ControllerState(options)
@@ -62,12 +63,15 @@ export class Controller {
 
   /**
    * This node became the Raft leader and has applied its own term's first entry. `committed` is cloned. `lastIndex`
-   * is the log's last index. Gives the records of the first batch: the cluster's id and features, at the first time.
+   * is the log's last index. After `suspend` it goes on with the sessions that it had. Gives the records of the first batch: the cluster's id and features, at the first time.
    */
   activate(committed: MutableImage, lastIndex: LogIndex, nowMs: number): MetadataRecord[] {
     const { state } = this
     state.begin(committed.clone())
-    state.sessions.reset(state.image.brokers.keys(), lastIndex, nowMs)
+    const brokers = state.image.brokers.keys()
+    if (this.isSuspended) state.sessions.resume(brokers, lastIndex, nowMs)
+    else state.sessions.reset(brokers, lastIndex, nowMs)
+    this.isSuspended = false
     this.active = true
     this.balancer.reset(nowMs)
     found(state)
@@ -77,9 +81,16 @@ export class Controller {
 
   /** Leadership was lost: the speculation is dropped. */
   deactivate(): void {
-    this.active = false
-    this.state.begin(new MutableImage())
+    this.suspend()
+    this.isSuspended = false
     this.state.sessions.reset([], 0, 0)
+  }
+
+  /** This node still leads, but its speculation was wrong and is dropped: `activate`, in the same term, makes a new one. */
+  suspend(): void {
+    this.active = false
+    this.isSuspended = true
+    this.state.begin(new MutableImage())
   }
 
   /** context is for authorisation, which is to come. */

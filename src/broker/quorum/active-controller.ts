@@ -44,6 +44,7 @@ export class ActiveController {
   private speculativeIndex: LogIndex = 0
   private waiting: WaitingReply[] = []
   private timer: Timer | undefined
+  private tickDueMs = 0
   private workTimer: Timer | undefined
   /** Anew, when the log is applied so far: a decision was dropped, so the speculative image is wrong. */
   private restart: { afterIndex: LogIndex; timer: Timer } | undefined
@@ -75,18 +76,23 @@ export class ActiveController {
   /** `node.canPropose` held. This term's no-op is committed and applied: everything before it is known (KAFKA-17333). */
   activate(term: Term): void {
     assert(this.mayActivate, 'what this controller proposed before is applied')
+    const nowMs = this.clock.monotonicMs()
+    // A change that is refused again and again must not keep anybody from being judged.
+    const tickDueMs = this.restart === undefined ? nowMs + this.tickMs : this.tickDueMs
     this.endRestart()
     this.term = term
     const lastIndex = this.driver.node.lastIndex
     this.speculativeIndex = lastIndex
-    const records = this.controller.activate(this.state.image, lastIndex, this.clock.monotonicMs())
-    if (this.propose(records)) this.scheduleTick()
+    if (!this.propose(this.controller.activate(this.state.image, lastIndex, nowMs))) return
+    if (nowMs < tickDueMs) this.scheduleTick(tickDueMs)
+    else this.onTick()
   }
 
   /** Leadership was lost: what was proposed may commit or not, so nobody is told that it did. */
   deactivate(): void {
     this.endRestart()
-    this.stopActing()
+    this.cancelTimers()
+    this.controller.deactivate()
     this.deadBrokers.clear()
     const waiting = this.waiting
     this.waiting = []
@@ -172,7 +178,8 @@ export class ActiveController {
 
   /** Replies that wait for earlier entries come all the same. */
   private beginRestart(): void {
-    this.stopActing()
+    this.cancelTimers()
+    this.controller.suspend()
     this.restart?.timer.cancel()
     this.restart = {
       afterIndex: this.driver.node.lastIndex,
@@ -185,12 +192,11 @@ export class ActiveController {
     this.restart = undefined
   }
 
-  private stopActing(): void {
+  private cancelTimers(): void {
     this.timer?.cancel()
     this.timer = undefined
     this.workTimer?.cancel()
     this.workTimer = undefined
-    if (this.controller.isActive) this.controller.deactivate()
   }
 
   /** What concerns many partitions goes on in turns of its own. */
@@ -214,10 +220,10 @@ export class ActiveController {
     if (this.canPropose) this.propose(this.controller.tick(nowMs))
   }
 
-  private scheduleTick(): void {
+  private scheduleTick(dueMs: number): void {
     this.timer?.cancel()
-    const dueMs = this.clock.monotonicMs() + this.tickMs
-    this.timer = this.clock.after(this.tickMs, () => {
+    this.tickDueMs = dueMs
+    this.timer = this.clock.after(dueMs - this.clock.monotonicMs(), () => {
       // A late tick met a stalled loop: heartbeats that wait in the sockets count before anyone is judged.
       if (this.clock.monotonicMs() > dueMs + this.tickMs)
         this.timer = this.clock.after(DRAIN_MS, () => this.onTick())
@@ -226,7 +232,8 @@ export class ActiveController {
   }
 
   private onTick(): void {
-    this.scheduleTick()
-    this.tick(this.clock.monotonicMs())
+    const nowMs = this.clock.monotonicMs()
+    this.scheduleTick(nowMs + this.tickMs)
+    this.tick(nowMs)
   }
 }

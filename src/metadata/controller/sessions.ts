@@ -24,13 +24,20 @@ export class Sessions {
   /** A new controller has heard nothing yet: every broker gets a whole time-out. */
   reset(brokers: Iterable<NodeId>, lastIndex: LogIndex, nowMs: number): void {
     this.sessions.clear()
-    this.awaitingIndex.length = 0
     this.lastTickMs = nowMs
+    this.resume(brokers, lastIndex, nowMs)
+  }
+
+  /** The same controller as before, whose speculation was dropped: it goes on with what it has heard from whom. */
+  resume(brokers: Iterable<NodeId>, lastIndex: LogIndex, nowMs: number): void {
+    const contacts = new Map([...this.sessions].map(([id, { lastContactMs }]) => [id, lastContactMs]))
+    this.sessions.clear()
+    this.awaitingIndex.length = 0
     this.lastIndex = lastIndex
     this.minIsrIndex = lastIndex
     for (const id of brokers) {
       this.sessions.set(id, {
-        lastContactMs: nowMs,
+        lastContactMs: contacts.get(id) ?? nowMs,
         appliedIndex: 0,
         unfenceIndex: lastIndex,
         shutdownIndex: undefined,

@@ -75,3 +75,37 @@ it('refuses a change that no entry of the log can hold, and decides everything e
   expect(cluster.leader()).toBe(leader)
   expect(leader.reactor!.status().term).toBe(term)
 })
+
+it.each([
+  1_000, 30,
+])('fences a silent broker also where a change that is too large comes every %i ms', (everyMs) => {
+  const raftLimits = { ...DEFAULT_RAFT_LIMITS, maxEntryBytes: 20_000 }
+  const cluster = new TestCluster([1, 2, 3], 1, { raftLimits })
+  cluster.startAll()
+  const leader = cluster.untilLed()
+  const silent = cluster.nodes.find((node) => node !== leader)!
+  serve(cluster, silent)
+  for (let ms = 0; ms < 15_000; ms += everyMs) {
+    create(leader, 'large', 1_000)
+    cluster.world.runFor(everyMs)
+  }
+  expect(cluster.leader()).toBe(leader)
+  expect(leader.image.brokers.get(silent.id)!.fenced).toBe(true)
+})
+
+it('gives every broker its time where the controller sleeps between two beginnings', () => {
+  const raftLimits = { ...DEFAULT_RAFT_LIMITS, maxEntryBytes: 20_000 }
+  const cluster = new TestCluster([1], 1, { raftLimits })
+  cluster.startAll()
+  const leader = cluster.untilLed()
+  serve(cluster, leader)
+  const large = create(leader, 'large', 1_000)
+  cluster.until(() => large.reply !== undefined)
+  leader.process!.pause()
+  cluster.world.runFor(20_000)
+  leader.process!.resume()
+  cluster.world.runFor(2_000)
+  expect(leader.image.brokers.get(leader.id)!.fenced).toBe(false)
+  cluster.world.runFor(15_000)
+  expect(leader.image.brokers.get(leader.id)!.fenced).toBe(true)
+})
