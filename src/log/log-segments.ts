@@ -62,6 +62,14 @@ export class LogSegments {
     return Math.max(0, low - 1)
   }
 
+  /** Of the batches from `offset` on, and of a few before it. @throws LogDamage, DiskError */
+  bytesFrom(offset: Offset): number {
+    const from = this.indexOf(offset)
+    let bytes = -this.segments[from]!.indexedPosition(offset)
+    for (let at = from; at < this.segments.length; at++) bytes += this.segments[at]!.sizeInBytes
+    return bytes
+  }
+
   /** The batch, behind `pendingBytes` that are to be written first, does not go into the active segment any more. */
   mustRoll(batch: AppendBatch, pendingBytes: number, config: LogConfig): boolean {
     const { active } = this

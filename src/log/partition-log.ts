@@ -35,7 +35,8 @@ const NOTHING = (offset: Offset): LogSlice => ({ chunks: [], byteLength: 0, next
  */
 export class PartitionLog implements ReplicaLog {
   onSnapshotDue: ((offset: Offset) => void) | null = null
-  private bytesSinceSnapshot = 0
+  /** Null: not known, since this process wrote nothing yet or the newest snapshot went. */
+  private bytesSinceSnapshot: number | null = null
   private snapshotBytes = 0
   readonly epochs: EpochCache
   private startOffset: Offset
@@ -164,6 +165,7 @@ export class PartitionLog implements ReplicaLog {
   private write(batches: readonly AppendBatch[]): void {
     if (batches.length === 0) return
     const { active } = this.segments
+    let sinceSnapshot = this.bytesSinceSnapshot ?? this.bytesBehindSnapshot()
     let position = active.sizeInBytes
     this.faults.guard(
       () =>
@@ -182,11 +184,19 @@ export class PartitionLog implements ReplicaLog {
       this.segments.noteResized(size)
       this.endOffset = batch.lastOffset + 1
       this.tail.add(batch)
-      this.bytesSinceSnapshot += size
+      sinceSnapshot += size
     }
-    if (this.bytesSinceSnapshot >= Math.max(SNAPSHOT_INTERVAL_BYTES, this.snapshotBytes * SNAPSHOT_SHARE)) {
+    this.bytesSinceSnapshot = sinceSnapshot
+    if (sinceSnapshot >= Math.max(SNAPSHOT_INTERVAL_BYTES, this.snapshotBytes * SNAPSHOT_SHARE)) {
       this.askForSnapshot()
     }
+  }
+
+  /** What a start would read. */
+  private bytesBehindSnapshot(): number {
+    const { segments } = this
+    if (segments.totalBytes === 0) return 0
+    return this.faults.detectDamage(() => segments.bytesFrom(this.snapshots.newestOffset(this.endOffset)))
   }
 
   private askForSnapshot(): void {
@@ -253,7 +263,9 @@ export class PartitionLog implements ReplicaLog {
     }
     this.flush.lowerDurableEnd(this.endOffset)
     this.epochs.truncateFromEnd(this.endOffset)
-    if (this.snapshots.dropAbove(this.endOffset)) this.flush.noteDirectory()
+    if (!this.snapshots.dropAbove(this.endOffset)) return
+    this.bytesSinceSnapshot = null
+    this.flush.noteDirectory()
   }
 
   /** @throws LogDamage, DiskError */

@@ -62,6 +62,15 @@ export class ProducerSnapshots {
     return null
   }
 
+  /** As the names of the files have it; 0: there is none. */
+  newestOffset(atMost: Offset): Offset {
+    return (
+      this.offsets()
+        .filter((offset) => offset <= atMost)
+        .at(-1) ?? 0
+    )
+  }
+
   /** True: the directory has to be synced, or they come back with a power cut. */
   dropAbove(offset: Offset): boolean {
     const stale = this.offsets().filter((at) => at > offset)

@@ -214,6 +214,32 @@ describe('producer snapshots', () => {
     expect(due).toHaveLength(1)
   })
 
+  it('asks for the next one by what lies behind the newest one, also where a start lies between or a cut took it', () => {
+    const bench = Bench.started(1, { segmentBytes: 100 * 1024 * 1024 })
+    const due: number[] = []
+    const opened = () => {
+      const log = bench.log()
+      log.onSnapshotDue = (offset) => {
+        due.push(offset)
+        log.writeProducerSnapshot(offset, new Uint8Array(10))
+      }
+      return log
+    }
+    const payload = new Uint8Array(1024 * 1024)
+    // Each life writes less than what a snapshot takes.
+    for (let life = 0; life < 5; life++) {
+      appendMany(opened(), 10, { payload })
+      bench.kill()
+      bench.start()
+    }
+    expect(due).toEqual([16, 32, 48])
+    const log = opened()
+    log.truncateTo(40)
+    due.length = 0
+    appendMany(log, 10, { payload })
+    expect(due).toEqual([48])
+  })
+
   it('gives the newest one at or below an offset and skips a damaged one', () => {
     const bench = Bench.started()
     const log = bench.log()
