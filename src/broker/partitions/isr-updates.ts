@@ -2,6 +2,7 @@ import type { Uuid } from '../../lib/ids.js'
 import type { AlterPartition, AlterPartitionResult, ControllerReply } from '../../metadata/commands.js'
 import type { IsrProposal } from '../../partition/isr.js'
 import type { ProposalResult } from '../../partition/leader-state.js'
+import type { Timer } from '../../ports/clock.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { Partition } from './partition.js'
 import type { PartitionServices } from './types.js'
@@ -21,12 +22,19 @@ interface Queued {
 const MAX_IN_FLIGHT = 2
 
 /**
+ * A command counts as in flight for no longer. Its answer may be lost while the streams stand, and the others, which
+ * take a dead follower from an ISR, must not wait for its time-out: of such commands there are ten for each place.
+ */
+const IN_FLIGHT_MS = 500
+
+/**
  * Carries the leaders' ISR proposals to the controller (KIP-497): those of one turn in one command, many in several. A
  * flood of them, where a broker comes back, leaves the controller time for everybody's heartbeats.
  */
 export class IsrUpdates {
   private readonly waiting = new Set<Partition>()
-  private inFlight = 0
+  /** One timer for each command that counts. */
+  private readonly inFlight = new Set<Timer>()
   private isSendQueued = false
   private isClosed = false
 
@@ -41,10 +49,12 @@ export class IsrUpdates {
   close(): void {
     this.isClosed = true
     this.waiting.clear()
+    for (const timer of this.inFlight) timer.cancel()
+    this.inFlight.clear()
   }
 
   private queueSend(): void {
-    if (this.isSendQueued || this.inFlight === MAX_IN_FLIGHT || this.waiting.size === 0) return
+    if (this.isSendQueued || this.inFlight.size === MAX_IN_FLIGHT || this.waiting.size === 0) return
     this.isSendQueued = true
     this.services.clock.endOfTurn(() => {
       this.isSendQueued = false
@@ -65,8 +75,9 @@ export class IsrUpdates {
   }
 
   private submit(batch: readonly Queued[]): void {
-    const { quorum, config } = this.services
-    this.inFlight++
+    const { quorum, config, clock } = this.services
+    const timer = clock.after(IN_FLIGHT_MS, () => this.makeRoom(timer))
+    this.inFlight.add(timer)
     quorum.submit(
       {
         type: 'alterPartitions',
@@ -79,11 +90,16 @@ export class IsrUpdates {
       ISR_REQUEST_TIMEOUT_MS,
       (reply) => {
         if (this.isClosed) return
-        this.inFlight--
         settle(batch, reply)
-        this.queueSend()
+        this.makeRoom(timer)
       },
     )
+  }
+
+  private makeRoom(timer: Timer): void {
+    timer.cancel()
+    this.inFlight.delete(timer)
+    this.queueSend()
   }
 
   private describe({ partition, proposal }: Queued): AlterPartition {

@@ -74,12 +74,32 @@ it('decides what to ask for when its turn comes, once for each partition', () =>
   expect(last[0]!.newIsr.map(({ brokerId }) => brokerId)).toEqual([1, 2, 3])
 })
 
+it('waits for no answer that was lost before it asks for the rest: a follower’s death may be among it', () => {
+  const { world, sent, results, add } = updatesOf(1_700)
+  add()
+  expect(sent).toHaveLength(2)
+  world.runFor(400)
+  expect(sent).toHaveLength(2)
+  world.runFor(100)
+  expect(sent.map(({ command }) => command.partitions.length)).toEqual([500, 500, 500, 200])
+  // A late answer is one all the same, and lends nobody a place.
+  sent[0]!.answer(REFUSED)
+  expect(results).toHaveLength(500)
+  add()
+  expect(sent).toHaveLength(4)
+  sent[3]!.answer(REFUSED)
+  world.runFor(10)
+  expect(sent).toHaveLength(5)
+  world.runFor(10)
+  expect(sent).toHaveLength(5)
+})
+
 it('sends nothing more when it is closed', () => {
   const { world, updates, sent, results, add } = updatesOf(1_700)
   add()
   updates.close()
   for (const { answer } of [...sent]) answer(REFUSED)
-  world.runFor(10)
+  world.runFor(1_000)
   expect(sent).toHaveLength(2)
   expect(results).toEqual([])
 })
