@@ -1,6 +1,6 @@
 import type { NodeId, Uuid } from '../../lib/ids.js'
 import type { RaftLog, RaftLogContents } from '../../log/raft-log.js'
-import type { Clock } from '../../ports/clock.js'
+import type { Clock, Timer } from '../../ports/clock.js'
 import type { Logger } from '../../ports/logger.js'
 import { FOUNDING_TERM, type FoundingOutcome } from '../../raft/founding.js'
 import type { Configuration } from '../../raft/types.js'
@@ -44,11 +44,14 @@ export interface EntranceOptions {
  */
 const ANNOUNCEMENTS_HEARD_ALONE = 5
 const ANNOUNCEMENTS_HEARD = 3
+/** Whoever waits in vain for a cluster that it heard of says what to do. */
+const WARN_AFTER_MS = 5_000
 
 /** From an opened Raft log to a member of a cluster: at once where the log has one, else by founding it or finding it. */
 export class Entrance {
   private founding: FoundingDriver | undefined
   private knownClusterId: string | undefined
+  private warning: Timer | undefined
 
   constructor(
     private readonly options: EntranceOptions,
@@ -103,8 +106,23 @@ export class Entrance {
         { peer, clusterId },
         `node ${peer} belongs to cluster ${clusterId}: no other one is founded with this node`,
       )
+      this.warnLater(peer, clusterId)
     }
     this.founding.onCluster()
+  }
+
+  /** By then a voter of that cluster would have spoken, if any were left: nothing happens any more without an operator. */
+  private warnLater(peer: NodeId, clusterId: string): void {
+    const { clock, logger, founders, nodeId } = this.options
+    if (!founders.includes(nodeId)) return
+    this.warning?.cancel()
+    this.warning = clock.after(WARN_AFTER_MS, () => {
+      logger.warn(
+        { peer, clusterId },
+        `node ${peer} belongs to cluster ${clusterId}, so this node founds none, and no voter of that one has spoken: ` +
+          `start one. If that cluster is gone, stop node ${peer} or move its log.dirs away, and start this node again`,
+      )
+    })
   }
 
   /** Somebody knows another process of this node, and may belong to a cluster. */
@@ -118,12 +136,14 @@ export class Entrance {
 
   close(): void {
     this.founding?.close()
+    this.warning?.cancel()
   }
 
   /** The term on the disk counts all the same, and never falls behind it. */
   private onOutcome(outcome: FoundingOutcome, contents: RaftLogContents): void {
     const { clusterId } = outcome
     const { options } = this
+    this.warning?.cancel()
     if (options.clusterId !== undefined && options.clusterId !== clusterId) {
       options.onFailed(
         new Error(

@@ -470,6 +470,30 @@ describe('changes of the voters', () => {
     }
   })
 
+  it('a broker of a former cluster keeps founders from founding, and they warn what to do; without it they found', () => {
+    const cluster = new TestCluster(THREE)
+    const stale = cluster.add(11, { isController: false })
+    stale.clusterId = 'former'
+    cluster.startAll()
+    cluster.world.runFor(20_000)
+    for (const id of THREE) {
+      const node = cluster.node(id)
+      expect(node.reactor!.status().clusterId).toBeUndefined()
+      expect(node.logged.filter((line) => line.includes('node 11'))).toEqual([
+        'node 11 belongs to cluster former, so this node founds none, and no voter of that one has spoken: start one. ' +
+          'If that cluster is gone, stop node 11 or move its log.dirs away, and start this node again',
+      ])
+    }
+    stale.kill()
+    for (const id of THREE) cluster.node(id).kill()
+    for (const id of THREE) cluster.node(id).start()
+    cluster.untilLed()
+    cluster.world.runFor(20_000)
+    expect(
+      cluster.nodes.flatMap((node) => node.logged.filter((line) => line.includes('founds none'))),
+    ).toHaveLength(3)
+  })
+
   it('members of two clusters that meet over streams of before leave each other’s logs alone', () => {
     const cluster = new TestCluster(THREE)
     cluster.startAll()
