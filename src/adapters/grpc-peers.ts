@@ -74,7 +74,11 @@ class Peers implements GrpcPeers {
 
   setPeers(addresses: ReadonlyMap<NodeId, Address>): void {
     if (this.isClosed) return
-    for (const peer of this.peers.values()) if (!addresses.has(peer.id)) this.stopDialling(peer)
+    for (const peer of this.peers.values()) {
+      if (addresses.has(peer.id)) continue
+      this.stopDialling(peer)
+      this.forgetIdle(peer)
+    }
     for (const [id, address] of addresses) {
       if (id === this.options.nodeId) continue
       const peer = this.peer(id)
@@ -255,6 +259,12 @@ class Peers implements GrpcPeers {
     if (peer.incoming.size === 0) peer.connected = false
   }
 
+  /** Whoever came and went, under whatever id, leaves nothing behind. */
+  private forgetIdle(peer: Peer): void {
+    const isIdle = peer.address === undefined && peer.incoming.size === 0
+    if (isIdle && this.peers.get(peer.id) === peer) this.peers.delete(peer.id)
+  }
+
   private accept(call: IncomingCall): void {
     // A stream that was cut emits errors nobody waits for; 'close' tells of the end.
     call.on('error', () => undefined)
@@ -281,7 +291,9 @@ class Peers implements GrpcPeers {
     const ended = () => {
       if (peer.incoming.get(lane) !== call) return
       peer.incoming.delete(lane)
-      if (!this.isClosed) this.onBroken(peer)
+      if (this.isClosed) return
+      this.onBroken(peer)
+      this.forgetIdle(peer)
     }
     call.on('cancelled', ended)
     call.on('close', ended)

@@ -5,6 +5,8 @@ import type { SignsOfLife } from './partition-elections.js'
 
 /** Longer than any session that anyone configures for a cluster that is to fail over in a second. */
 const MEANINGFUL_MS = 60_000
+/** Those who broke last, in the order in which they did. */
+const MAX_BROKEN = 1_000
 /** A few heartbeats. */
 const SILENCE_MS = 300
 
@@ -26,7 +28,7 @@ export class PeerSigns implements SignsOfLife {
   ) {}
 
   onEvent(event: QuorumEvent): void {
-    if (event.type === 'peerLost' && !event.dead) this.brokeMs.set(event.peer, event.atMs)
+    if (event.type === 'peerLost' && !event.dead) this.noteBroken(event.peer, event.atMs)
     if (event.type !== 'role') return
     if (event.role !== 'leader') this.leadsSinceMs = undefined
     else this.leadsSinceMs ??= event.atMs
@@ -49,6 +51,16 @@ export class PeerSigns implements SignsOfLife {
   beforeRestartMs(peer: NodeId): number | undefined {
     const brokeMs = this.brokeMs.get(peer)
     return brokeMs === undefined || this.isOld(brokeMs) ? undefined : brokeMs
+  }
+
+  private noteBroken(peer: NodeId, atMs: number): void {
+    this.brokeMs.delete(peer)
+    this.brokeMs.set(peer, atMs)
+    if (this.brokeMs.size <= MAX_BROKEN) return
+    for (const oldest of this.brokeMs.keys()) {
+      this.brokeMs.delete(oldest)
+      return
+    }
   }
 
   private isOld(atMs: number): boolean {

@@ -7,6 +7,9 @@ export interface PeerWatchEvents {
   onLost(peer: NodeId, dead: boolean): void
 }
 
+/** More are remembered only while they are connected. */
+const MAX_HEARD = 1_000
+
 /**
  * Which peers are connected, and the path from a broken connection to a death: a short grace, then a fresh dial. A
  * refusal is the kernel's own word that no process is there; silence proves nothing.
@@ -32,10 +35,11 @@ export class PeerWatch {
 
   /** A message of this peer came. */
   onHeard(peer: NodeId): void {
+    if (this.heardMs.size >= MAX_HEARD && !this.heardMs.has(peer)) this.makeRoom()
     this.heardMs.set(peer, this.clock.monotonicMs())
   }
 
-  /** When its last message came; undefined: none since the start. */
+  /** When its last message came; undefined: none since the start, or it went and many others came. */
   lastHeardMs(peer: NodeId): number | undefined {
     return this.heardMs.get(peer)
   }
@@ -75,6 +79,10 @@ export class PeerWatch {
       if (brokeAgain) this.probe(peer)
       else if (result === 'refused') this.events.onLost(peer, true)
     })
+  }
+
+  private makeRoom(): void {
+    for (const peer of this.heardMs.keys()) if (!this.connected.has(peer)) this.heardMs.delete(peer)
   }
 
   close(): void {

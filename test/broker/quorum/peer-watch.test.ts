@@ -56,3 +56,21 @@ describe('a watched peer', () => {
     expect(lost).toEqual([false])
   })
 })
+
+describe('when peers were heard', () => {
+  it('is remembered of those that are connected, and of few others', () => {
+    const { watch } = watched()
+    watch.onConnected(0)
+    for (let peer = 0; peer < 1_000; peer++) watch.onHeard(peer)
+    expect(watch.lastHeardMs(1)).toBeDefined()
+    watch.onHeard(999)
+    expect(watch.lastHeardMs(1)).toBeDefined()
+    watch.onHeard(1_000)
+    expect([0, 1, 999, 1_000].map((peer) => watch.lastHeardMs(peer) !== undefined)).toEqual([
+      true,
+      false,
+      false,
+      true,
+    ])
+  })
+})
