@@ -90,6 +90,8 @@ const START_LIMIT_MS = 30_000
 const LIVENESS_LIMIT_MS = 30_000
 /** What a loss may cost: an election, and the session of a silent node as the new controller counts it. */
 const OUTAGE_MS = 7_000
+/** When no change of the voters is under way any more: longer than anybody waits for one. */
+const CHANGES_END_MS = 10_000
 /** For what was under way at the heal to be answered or given up. */
 const SETTLE_MS = 3_500
 
@@ -249,6 +251,11 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.heartbeats = this.leaderJitter()
     if (this.profile.eventCostMs > 0) this.busy = this.nodes.map((node) => this.busyShareOf(node))
     this.workload.keepMembers()
+    // A removal that is still on its way and a node that is lost could be two of three voters.
+    if (this.hasFaults && this.profile.load.changeVotersWithinMs > 0) {
+      this.faults.stop(null)
+      this.clock.runFor(CHANGES_END_MS)
+    }
     const lost = this.hasFaults && this.nodes.length >= 3 ? this.oneToLose() : null
     if (lost !== null) this.serveWithout(lost)
     this.faults.stop(null)
