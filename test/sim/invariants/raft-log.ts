@@ -165,24 +165,39 @@ export class LeadersCommitTheirOwnTerm extends Invariant {
 export class CommittedIsDurable extends Invariant {
   readonly title = '8 committed entries are durable on a majority of the voters'
 
+  /** By node, the voters of its newest configuration before this event. */
+  private readonly former = new Map<NodeId, readonly Voter[]>()
+
   constructor(private readonly commits: SameCommandEverywhere) {
     super()
   }
 
-  override onRaft(world: Watched, _node: SimNode, now: RaftState): void {
-    if (this.commits.fresh.length === 0) return
+  override onRaft(world: Watched, node: SimNode, now: RaftState): void {
     const { voters } = now.raft.status().configuration
-    for (const { index, term } of this.commits.fresh) this.judge(world, voters, index, term)
+    // One event may commit an entry and then append the next configuration: the entry went by the one before it.
+    const former = this.former.get(node.id) ?? voters
+    this.former.set(node.id, voters)
+    for (const { index, term } of this.commits.fresh) this.judge(world, [former, voters], index, term)
   }
 
-  private judge(world: Watched, voters: readonly Voter[], index: LogIndex, term: Term): void {
+  private judge(
+    world: Watched,
+    configurations: readonly (readonly Voter[])[],
+    index: LogIndex,
+    term: Term,
+  ): void {
     this.checks++
     const holders = world.nodes.filter(
-      (node) =>
-        voters.some((v) => v.nodeId === node.id && v.directoryId === world.facts.directories.get(node.id)) &&
-        (node.durableRaftTerm(index) === term || node.durableSnapshotIndex() >= index),
+      (node) => node.durableRaftTerm(index) === term || node.durableSnapshotIndex() >= index,
     )
-    if (holders.length * 2 > voters.length) return
+    const isHeldByMostOf = (voters: readonly Voter[]): boolean => {
+      const holding = voters.filter(
+        ({ nodeId, directoryId }) =>
+          directoryId === world.facts.directories.get(nodeId) && holders.some(({ id }) => id === nodeId),
+      )
+      return holding.length * 2 > voters.length
+    }
+    if (configurations.some(isHeldByMostOf)) return
     this.fail(
       `index ${index} of term ${term} is committed and durable on ${holders.map((n) => n.id).join(', ') || 'no node'}`,
     )
