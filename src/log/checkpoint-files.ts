@@ -1,7 +1,12 @@
 import type { LeaderEpoch, Offset } from '../lib/ids.js'
 import type { Disk, DiskFile } from '../ports/disk.js'
+import { crc32c } from '../wire/crc32c.js'
 
-/** Kafka's text checkpoints: a version line "0", a line with the count, then that many lines. */
+/**
+ * Kafka's text checkpoints: a version line "0", a line with the count, then that many lines; and, unlike Kafka's, a last
+ * line with the CRC-32C of all before it. A flipped bit makes other numbers of these, and a log that goes by the wrong
+ * leader epochs finds no divergence where there is one. What has no such line counts as damaged.
+ */
 export const RECOVERY_POINT_CHECKPOINT = 'recovery-point-offset-checkpoint'
 export const HIGH_WATERMARK_CHECKPOINT = 'replication-offset-checkpoint'
 export const LOG_START_CHECKPOINT = 'log-start-offset-checkpoint'
@@ -87,14 +92,18 @@ export function writeWhole(disk: Disk, path: string, bytes: Uint8Array): DiskFil
 }
 
 function encodeRows(lines: readonly string[]): Uint8Array {
-  return Buffer.from(['0', String(lines.length), ...lines, ''].join('\n'))
+  const text = ['0', String(lines.length), ...lines, ''].join('\n')
+  return Buffer.from(`${text}${checksumLine(text)}\n`)
 }
+
+const checksumLine = (text: string): string => `crc32c ${crc32c(Buffer.from(text)).toString(16)}`
 
 function readRows(disk: Disk, path: string, columns: number): string[][] | null {
   if (!disk.exists(path)) return null
   const lines = Buffer.from(readWhole(disk, path)).toString('utf8').split('\n')
-  const count = Number(lines[1])
-  if (lines[0] !== '0' || !Number.isSafeInteger(count) || lines.length < count + 2) return null
-  const rows = lines.slice(2, 2 + count).map((line) => line.split(' '))
+  const end = lines.length - 2
+  if (lines[0] !== '0' || lines[1] !== String(end - 2) || lines[end + 1] !== '') return null
+  if (lines[end] !== checksumLine(`${lines.slice(0, end).join('\n')}\n`)) return null
+  const rows = lines.slice(2, end).map((line) => line.split(' '))
   return rows.every((row) => row.length === columns) ? rows : null
 }

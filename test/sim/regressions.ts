@@ -12,5 +12,12 @@ export const REGRESSIONS: readonly Regression[] = [
   { seed: 6021, nodes: 3, profile: 'crashes', seconds: 60, about: 'a pipelined retry after a clean restart' },
   { seed: 9, nodes: 3, profile: 'disks', seconds: 30, about: 'a quarantine that a power cut made forgotten' },
   { seed: 1, nodes: 3, profile: 'disks', seconds: 60, about: 'a rotten topic id made a log a stray' },
+  {
+    seed: 301_042,
+    nodes: 3,
+    profile: 'disks',
+    seconds: 60,
+    about: 'a rotten epoch checkpoint hid a divergence',
+  },
   { seed: 5001, nodes: 3, profile: 'partitions', seconds: 30, about: 'a producer six batches behind' },
 ]
