@@ -82,6 +82,11 @@ describe('the command line against three real processes', () => {
     expect(altered.partitions).toHaveLength(4)
     expect(altered.configs).toEqual({})
     expect((await run(['topic', 'delete', 'orders'])).stdout).toBe('deleted orders\n')
+    expect(await run(['topic', 'delete', 'orders'])).toMatchObject({
+      code: 1,
+      stderr: 'kogge: There is no topic orders (UNKNOWN_TOPIC_OR_PARTITION)\n',
+    })
+    expect((await run(['topic', 'delete', 'orders', '--if-exists'])).stdout).toBe('nothing to delete\n')
     const gone = await run(['topic', 'describe', 'orders'])
     expect(gone).toMatchObject({
       code: 1,

@@ -43,7 +43,7 @@ export interface EntranceOptions {
  * but one in time.
  */
 const ANNOUNCEMENTS_HEARD_ALONE = 5
-const ANNOUNCEMENTS_HEARD = 3
+const ANNOUNCEMENTS_HEARD = 2
 /** Whoever waits in vain for a cluster that it heard of says what to do. */
 const WARN_AFTER_MS = 5_000
 

@@ -4,6 +4,7 @@ import { ErrorCode } from '../../wire/errors.js'
 import { DeleteTopics } from '../../wire/messages/delete-topics.js'
 import { CLIENT_OPTIONS, type Command, type Invocation } from '../command.js'
 import { withClient } from '../connect.js'
+import { failure } from '../errors.js'
 import { print, printJson } from '../output.js'
 
 export const command: Command = {
@@ -24,18 +25,20 @@ async function run(invocation: Invocation): Promise<void> {
   const deleted: string[] = []
   await withClient(invocation, async (client) => {
     for (const name of invocation.positionals) {
-      let tries = 0
+      let isRepeated = false
       await client.retrying(async () => {
-        tries++
         const answer = await client.request(
           DeleteTopics,
           { topics: [{ name, topicId: ZERO_UUID }], topicNames: [name], timeoutMs: client.timeoutMs },
           { requestTimeoutMs: client.timeoutMs },
         )
         const { errorCode, errorMessage } = answer.responses[0]!
-        // An earlier try may have deleted it, its answer lost.
-        const gone = errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-        if (gone && (tries > 1 || invocation.flag('if-exists'))) return
+        if (errorCode === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) {
+          // An earlier try may have deleted it, its answer lost.
+          if (isRepeated || invocation.flag('if-exists')) return
+          throw failure(`There is no topic ${name} (UNKNOWN_TOPIC_OR_PARTITION)`)
+        }
+        isRepeated = true
         if (errorCode !== 0)
           throw new KafkaError(errorCode, errorMessage || `Topic ${name} cannot be deleted`)
         deleted.push(name)

@@ -18,8 +18,8 @@ describe('a quorum of three', () => {
     cluster.startAll()
     const hasFounded = () => cluster.nodes.every((node) => node.reactor!.status().clusterId !== undefined)
     const foundingMs = cluster.until(hasFounded)
-    expect(foundingMs).toBeGreaterThanOrEqual(600)
-    expect(foundingMs).toBeLessThan(630)
+    expect(foundingMs).toBeGreaterThanOrEqual(400)
+    expect(foundingMs).toBeLessThan(430)
   })
 
   it('founds one cluster, elects, and agrees on its id', () => {
