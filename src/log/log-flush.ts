@@ -36,6 +36,8 @@ export class LogFlush implements FlushSource {
   /** As far as the disk must have the epochs: see `isSynced`. */
   private promisedEpochVersion: number
   private isFlushing = false
+  private truncations = 0
+  private syncedTruncations = 0
   /** What the recovery point on the disk says: see `RecoveryPoint.isSettled`. */
   private isSettled: boolean
 
@@ -83,6 +85,14 @@ export class LogFlush implements FlushSource {
     this.pointDirty = true
   }
 
+  noteTruncation(): void {
+    this.truncations++
+  }
+
+  get hasUnsyncedTruncation(): boolean {
+    return this.syncedTruncations < this.truncations
+  }
+
   /** Changes the epochs by what no promise rests on, unless there was already something unsynced. */
   changeUnpromisedEpochs(change: () => void): void {
     const wasPromised = this.log.epochs.version === this.promisedEpochVersion
@@ -120,6 +130,7 @@ export class LogFlush implements FlushSource {
     const { version } = epochs
     const checkpoint = `${directory}/${EPOCH_CHECKPOINT}`
     const { pinned, temporary } = this.openForFlush(version, checkpoint)
+    const { truncations } = this
     this.isFlushing = true
     const waiters = this.waiters
     this.waiters = []
@@ -154,6 +165,7 @@ export class LogFlush implements FlushSource {
         if (error === null && this.faults.failure === null) {
           this.storedEpochVersion = version
           this.promisedEpochVersion = Math.max(this.promisedEpochVersion, version)
+          this.syncedTruncations = Math.max(this.syncedTruncations, truncations)
           this.durableEndValue = Math.max(this.durableEndValue, this.flushingEnd)
           reported = this.storeReachedPoint()
         }
@@ -166,6 +178,7 @@ export class LogFlush implements FlushSource {
   private nothingToFlush(): FlushJob {
     const waiters = this.waiters
     this.waiters = []
+    this.syncedTruncations = this.truncations
     const done = (error: Error | null): void => {
       for (const waiter of waiters) waiter(error ?? this.faults.failure, this.durableEndValue)
     }

@@ -256,12 +256,15 @@ export class LogManager {
     return this.logsByKey.values()
   }
 
-  /** The high watermark as it was checkpointed before the start; 0 where unknown. Never above the log's end. */
+  /**
+   * The high watermark as it was checkpointed before the start; 0 where unknown. Never above the log's end, nor above
+   * what was durable when the checkpoint was read: a suffix behind that may be another than the one that was committed.
+   */
   checkpointedHighWatermark(topicId: Uuid, partition: number): Offset {
     const log = this.get(topicId, partition)
     if (log === undefined) return 0
     const stored = this.checkpoints.highWatermark(log.directory)
-    return Math.max(log.logStartOffset, Math.min(stored, log.logEndOffset))
+    return Math.max(log.logStartOffset, Math.min(stored, log.logEndOffset, log.foundDurableEnd))
   }
 
   /** Runs retention on every log, some in each turn; happens by itself at each interval. `done`: the deleted bytes. */

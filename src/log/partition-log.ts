@@ -39,6 +39,8 @@ export class PartitionLog implements ReplicaLog {
   private bytesSinceSnapshot: number | null = null
   private snapshotBytes = 0
   readonly epochs: EpochCache
+  /** The recovery point at the start: behind it may stand again what was truncated, and not synced, before. */
+  readonly foundDurableEnd: Offset
   private startOffset: Offset
   private endOffset: Offset
   private readonly tail: LogTail
@@ -64,6 +66,7 @@ export class PartitionLog implements ReplicaLog {
     this.snapshots = new ProducerSnapshots(context.disk, directory)
     this.faults = new LogFaults(context, directory, (reason) => context.onDamaged(this, reason))
     const { durableEndOffset, epochsAreStored, isSettled } = found
+    this.foundDurableEnd = durableEndOffset
     this.flush = new LogFlush(context, this, this.faults, durableEndOffset, epochsAreStored, isSettled)
     this.files = new LogFiles(context, this, this.faults, this.flush, found.opening)
   }
@@ -233,6 +236,10 @@ export class PartitionLog implements ReplicaLog {
     return this.flush.isSynced
   }
 
+  get hasUnsyncedTruncation(): boolean {
+    return this.flush.hasUnsyncedTruncation
+  }
+
   /** The epoch checkpoint on disk says the same as `epochs`. */
   get hasStoredEpochs(): boolean {
     return this.flush.hasStoredEpochs
@@ -244,6 +251,7 @@ export class PartitionLog implements ReplicaLog {
 
   truncateTo(offset: Offset): void {
     this.faults.checkOpen()
+    this.flush.noteTruncation()
     if (offset >= this.endOffset) {
       // KAFKA-10706: the epochs are trimmed even where no bytes are cut.
       this.epochs.truncateFromEnd(offset)
@@ -286,6 +294,7 @@ export class PartitionLog implements ReplicaLog {
   truncateFullyAndStartAt(offset: Offset): void {
     this.faults.checkOpen()
     this.open()
+    this.flush.noteTruncation()
     this.tail.clear()
     this.epochs.clear()
     this.flush.restartAt(offset)

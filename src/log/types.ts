@@ -30,6 +30,11 @@ export interface ReplicaLog {
   sync(durable: (error: Error | null, endOffset: Offset) => void): void
   /** A sync now would make nothing durable that a promise rests on. */
   readonly isSynced: boolean
+  /**
+   * A power cut might bring back what was truncated, in the midst of what was appended since. So no append is promised
+   * before a sync, also where acknowledgements do not wait for the disk.
+   */
+  readonly hasUnsyncedTruncation: boolean
 
   /** Drops everything at or above `offset`, indexes and epochs with it; durable before the next `sync` reports. */
   truncateTo(offset: Offset): void

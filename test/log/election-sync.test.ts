@@ -36,6 +36,35 @@ describe('what an election asks of the disk', () => {
     expect(log.isSynced).toBe(false)
   })
 
+  it('whoever promises what is not durable still waits for a truncation to be', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 10)
+    expect(log.hasUnsyncedTruncation).toBe(false)
+    log.truncateTo(8)
+    expect(log.hasUnsyncedTruncation).toBe(true)
+    appendMany(log, 3)
+    bench.sync(log)
+    expect(log.hasUnsyncedTruncation).toBe(false)
+    // One that comes while a sync is under way is none of its.
+    log.truncateTo(10)
+    log.sync(() => {})
+    bench.world.step()
+    log.truncateTo(9)
+    bench.world.runFor(100)
+    expect(log.hasUnsyncedTruncation).toBe(true)
+    bench.sync(log)
+    expect(log.hasUnsyncedTruncation).toBe(false)
+  })
+
+  it('a log that holds nothing has no truncation to wait for', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    log.truncateTo(0)
+    bench.sync(log)
+    expect(log.hasUnsyncedTruncation).toBe(false)
+  })
+
   it('the epoch is known after a power cut as soon as one of its batches is durable', () => {
     const bench = Bench.started()
     const log = bench.log()

@@ -84,6 +84,20 @@ describe('an unclean stop', () => {
     }
   })
 
+  it('takes nothing behind the recovery point for committed: truncated batches may stand there again', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 5)
+    bench.sync(log)
+    appendMany(log, 5)
+    bench.highWatermark = 8
+    bench.world.runFor(6_000) // the next checkpoint
+    bench.kill()
+    bench.start()
+    expect(bench.log().logEndOffset).toBe(10)
+    expect(bench.manager.checkpointedHighWatermark(TOPIC_ID, 0)).toBe(5)
+  })
+
   it('keeps no producer snapshot of what was cut off: the log will pass its offset with other batches', () => {
     const bench = Bench.started()
     const log = bench.log()

@@ -125,7 +125,7 @@ export class Partition {
     this.roleValue = { type: 'leader', leaderEpoch: image.leaderEpoch, state }
     this.onLocalProgress()
     // A truncation by which it came to lead must not be undone by a power cut, nor is what was fetched promised yet.
-    if (this.flushesBeforeAck && !log.isSynced) this.sync()
+    if (this.waitsForDisk && !log.isSynced) this.sync()
     this.wakeAllReads()
     return true
   }
@@ -216,7 +216,7 @@ export class Partition {
     }
     this.onLocalProgress()
     this.wake(this.replicaReads)
-    if (this.flushesBeforeAck) this.sync()
+    if (this.waitsForDisk) this.sync()
     return null
   }
 
@@ -302,9 +302,9 @@ export class Partition {
     return true
   }
 
-  /** `ready` when what was appended or cut is durable; at once where acknowledgements do not wait for the disk. */
+  /** `ready` when what was appended or cut is durable; at once where nothing waits for the disk. */
   syncFollower(ready: () => void): void {
-    if (!this.flushesBeforeAck || this.log.isSynced) {
+    if (!this.waitsForDisk || this.log.isSynced) {
       ready()
       return
     }
@@ -376,9 +376,14 @@ export class Partition {
     return this.context.configs.topic(this.topic).flushBeforeAck
   }
 
-  /** Up to where this replica's own copy counts: its fsynced end, or its end where acknowledgements do not wait for the disk. */
+  /** What is promised must be durable: always, or behind a truncation that is not durable itself. */
+  private get waitsForDisk(): boolean {
+    return this.flushesBeforeAck || this.log.hasUnsyncedTruncation
+  }
+
+  /** Up to where this replica's own copy counts: its fsynced end, or its end where nothing waits for the disk. */
   get promisedEnd(): Offset {
-    return this.flushesBeforeAck ? this.log.durableEndOffset : this.log.logEndOffset
+    return this.waitsForDisk ? this.log.durableEndOffset : this.log.logEndOffset
   }
 
   private minIsr(replicas: number): number {
