@@ -4,6 +4,7 @@ import type { SimNode } from './node.js'
 import type { SimRun } from './world.js'
 
 interface Flip {
+  readonly node: SimNode
   readonly path: string
   readonly position: number
   /** The byte as it became. */
@@ -11,32 +12,62 @@ interface Flip {
 }
 
 /**
- * Acknowledged records lie on two disks at least, so no more than one node may hold rotten bytes at a time: before
- * another is struck, all replicas must be in sync and every flip of the one before repaired.
+ * Acknowledged records lie on two disks at least, or without `flush.before.ack` in the memory of two nodes, so no more
+ * than one node at a time may hold rotten bytes or have forgotten what it did not write: before another is struck, all
+ * replicas must be in sync and every flip of the one before repaired.
  */
 export class DamageBudget {
-  private damaged: SimNode | null = null
+  private damaged: readonly SimNode[] = []
   private flips: Flip[] = []
 
   constructor(private readonly world: SimRun) {}
 
   mayDamage(node: SimNode): boolean {
     const { nodes } = this.world
-    if (nodes.length < 2 || !this.world.isWhole() || !isQuorumWhole(nodes) || !hasSpareVoter(nodes))
-      return false
-    this.forgetRepaired()
-    return this.damaged === null || this.damaged === node
+    if (nodes.length < 2 || !this.isWhole() || !hasSpareVoter(nodes)) return false
+    this.review()
+    return this.damaged.every((each) => each === node)
   }
 
-  /** The node may have damaged logs. */
+  /**
+   * The node may end without having written what it acknowledged. The others need not be in sync: who is has all of it,
+   * and is not struck until everybody has. True: it counts as damaged from now on.
+   */
+  mayForget(node: SimNode): boolean {
+    this.review()
+    if (this.world.nodes.length < 2 || this.damaged.some((each) => each !== node)) return false
+    this.strike(node)
+    return true
+  }
+
+  /** The same of all processes at once, whose machines forget nothing. */
+  mayAllForget(): boolean {
+    this.review()
+    if (this.damaged.length > 0) return false
+    for (const node of this.world.nodes) this.strike(node)
+    return true
+  }
+
+  /** The node may have damaged logs, or may not have all that it acknowledged. */
   isDamaged(node: SimNode): boolean {
-    return this.damaged === node
+    return this.damaged.includes(node)
   }
 
   /** A read of this node fails: the log that it hits is taken for damaged. */
   strike(node: SimNode): void {
-    this.damaged = node
+    if (!this.damaged.includes(node)) this.damaged = [...this.damaged, node]
     this.world.damagedNodes.add(node.id)
+  }
+
+  /** Whoever is repaired counts as sound again. */
+  review(): void {
+    if (this.damaged.length === 0 || !this.isWhole()) return
+    this.flips = this.flips.filter(
+      ({ node, path, position, value }) => byteAt(node, path, position) === value,
+    )
+    if (this.flips.length > 0 || this.damaged.some((node) => node.hasPendingFailure)) return
+    this.damaged = []
+    this.world.damagedNodes.clear()
   }
 
   /** Flips one bit in each of so many files of a node that is down; what they are called. */
@@ -47,20 +78,15 @@ export class DamageBudget {
       const { path, size } = files[randomBelow(random, files.length)]!
       const position = randomBelow(random, size)
       node.disk.flipBit(path, position, randomBelow(random, 8))
-      this.flips.push({ path, position, value: byteAt(node, path, position)! })
+      this.flips.push({ node, path, position, value: byteAt(node, path, position)! })
       this.strike(node)
       struck.push(`${path}@${position}`)
     }
     return struck
   }
 
-  private forgetRepaired(): void {
-    const node = this.damaged
-    if (node === null) return
-    this.flips = this.flips.filter(({ path, position, value }) => byteAt(node, path, position) === value)
-    if (this.flips.length > 0 || node.hasPendingFailure) return
-    this.damaged = null
-    this.world.damagedNodes.delete(node.id)
+  private isWhole(): boolean {
+    return this.world.isWhole() && isQuorumWhole(this.world.nodes)
   }
 }
 

@@ -22,6 +22,10 @@ export interface FaultContext {
   later(delayMs: number, run: () => void): void
   restart(node: SimNode, delayMs: number): void
   otherThan(node: SimNode): SimNode
+  /** By a crash or a power cut. Without `flush.before.ack` one node at a time may; it has until all is whole again. */
+  mayEnd(node: SimNode): boolean
+  /** By a crash, all at once. */
+  mayEndAll(): boolean
 }
 
 /** False: not now. */
@@ -109,6 +113,14 @@ export class FaultSchedule implements FaultContext {
     return others[randomBelow(this.random, others.length)]!
   }
 
+  mayEnd(node: SimNode): boolean {
+    return this.profile.flushBeforeAck || this.budget.mayForget(node)
+  }
+
+  mayEndAll(): boolean {
+    return this.profile.flushBeforeAck || this.budget.mayAllForget()
+  }
+
   /** A vote is about to be told. */
   onPeerMessage(from: number, message: PeerMessage): void {
     if (this.isStopped || this.profile.powerCutAfterVote === 0 || message.type !== 'raft') return
@@ -117,7 +129,7 @@ export class FaultSchedule implements FaultContext {
     const voter = this.world.nodes.find((node) => node.id === from)!
     const { incarnation } = voter
     this.later(0, () => {
-      if (!voter.isUp || voter.incarnation !== incarnation) return
+      if (!voter.isUp || voter.incarnation !== incarnation || !this.mayEnd(voter)) return
       this.world.struck('powerCutAfterVote', `power cut of node ${voter.id}, which has just voted`)
       voter.powerCut(this.random)
       this.restart(voter, randomBetween(this.random, 10, 60))
@@ -167,6 +179,7 @@ export class FaultSchedule implements FaultContext {
     switch (randomBelow(this.random, 3)) {
       case 0:
         this.world.note(`node ${node.id} is gone for good`)
+        if (!this.profile.flushBeforeAck) this.budget.strike(node)
         if (node.isUp) node.crash()
         return
       case 1:

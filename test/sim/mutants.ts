@@ -147,7 +147,13 @@ function printTable(): boolean {
 }
 
 function invariantTitles(): string[] {
-  const nobody = { clock: { nowMs: 0 }, nodes: [], minInsyncReplicas: 1, damagedNodes: new Set<number>() }
+  const nobody = {
+    clock: { nowMs: 0 },
+    nodes: [],
+    minInsyncReplicas: 1,
+    flushBeforeAck: true,
+    damagedNodes: new Set<number>(),
+  }
   return new InvariantMonitor(nobody, 'all', () => {}).all.map(({ title }) => title)
 }
 

@@ -7,6 +7,7 @@ const TEN_YEARS_MS = 10 * 365 * 86_400_000
 /** What befalls processes and machines: ends, pauses, power cuts, clocks. */
 export const PROCESS_FAULTS = {
   crash(context: FaultContext, node: SimNode): boolean {
+    if (!context.mayEnd(node)) return false
     context.world.struck('crash', `crash of node ${node.id}`)
     node.crash()
     context.restart(node, downTimeMs(context.random))
@@ -14,6 +15,7 @@ export const PROCESS_FAULTS = {
   },
 
   instantRestart(context: FaultContext, node: SimNode): boolean {
+    if (!context.mayEnd(node)) return false
     context.world.struck(
       'instantRestart',
       `crash of node ${node.id}, and a supervisor that waits for nothing`,
@@ -24,7 +26,8 @@ export const PROCESS_FAULTS = {
   },
 
   cleanRestart(context: FaultContext, node: SimNode): boolean {
-    if (node.node?.state !== 'running') return false
+    // Whoever has no time left to close its logs ends like one that was killed.
+    if (node.node?.state !== 'running' || !context.mayEnd(node)) return false
     const { world, random } = context
     world.struck('cleanRestart', `node ${node.id} is asked to stop`)
     node.stop(() => {
@@ -34,7 +37,19 @@ export const PROCESS_FAULTS = {
     return true
   },
 
+  /** All processes at once; the machines, and what they hold in memory, stay. */
+  crashAll(context: FaultContext): boolean {
+    if (!context.mayEndAll()) return false
+    context.world.struck('crashAll', 'crash of all nodes')
+    for (const node of context.world.nodes) {
+      node.crash()
+      context.restart(node, downTimeMs(context.random))
+    }
+    return true
+  },
+
   powerCut(context: FaultContext, node: SimNode): boolean {
+    if (!context.mayEnd(node)) return false
     context.world.struck('powerCut', `power cut of node ${node.id}`)
     node.powerCut(context.random)
     context.restart(node, downTimeMs(context.random))
@@ -53,13 +68,14 @@ export const PROCESS_FAULTS = {
   /** The case that cost NATS its records: what only the one had on its disk must not count. */
   powerCutOneOthersPaused(context: FaultContext, node: SimNode): boolean {
     const { world, random } = context
+    if (!context.mayEnd(node)) return false
     world.struck('powerCutOneOthersPaused', `power cut of node ${node.id} while the others are paused`)
     for (const other of world.nodes) {
       if (other !== node && other.process?.state === 'running')
         pauseFor(context, other, randomBetween(random, 100, 5_000))
     }
     context.later(randomBetween(random, 0, 50), () => {
-      if (!node.isUp) return
+      if (!node.isUp || !context.mayEnd(node)) return
       node.powerCut(random)
       context.restart(node, downTimeMs(random))
     })

@@ -45,6 +45,8 @@ export interface Profile {
   readonly powerCutAfterVote: number
   /** Clocks of nodes run fast or slow by up to so many parts in a million. */
   readonly driftPpm: number
+  /** `flush.before.ack` of the cluster. Without it an acknowledged record may be in nothing but the memory of two nodes. */
+  readonly flushBeforeAck: boolean
   /** What each event costs a node of its one thread; its disk takes so much longer for a sync than usual. */
   readonly eventCostMs: number
   readonly extraSyncMs: number
@@ -76,6 +78,7 @@ const USUAL = {
   faultIntervalMs: [300, 4_000],
   powerCutAfterVote: 0.1,
   driftPpm: 200,
+  flushBeforeAck: true,
   eventCostMs: 0,
   extraSyncMs: 0,
   load: FIFTY,
@@ -96,6 +99,7 @@ const CRASHES = {
   crash: 4,
   instantRestart: 3,
   powerCut: 4,
+  crashAll: 1,
   powerCutAll: 2,
   powerCutOneOthersPaused: 2,
   pause: 3,
@@ -118,7 +122,7 @@ const STANDARD: Profile = {
   name: 'standard',
   about: 'some of everything',
   faults: { ...PARTITIONS, ...CRASHES, ...DISKS, clockJump: 2 },
-  percent: 38,
+  percent: 32,
 }
 
 export const PROFILES: readonly Profile[] = [
@@ -169,6 +173,29 @@ export const PROFILES: readonly Profile[] = [
       slowDisk: 2,
     },
     percent: 8,
+  },
+  {
+    ...USUAL,
+    name: 'unflushed',
+    about:
+      'flush.before.ack=false: one node at a time forgets what it never wrote, or all processes end at once',
+    flushBeforeAck: false,
+    // What a failing or a full disk ends, it ends whenever it likes: two nodes could forget the same record.
+    faults: {
+      isolate: 4,
+      oneWayCut: 2,
+      slowLink: 2,
+      crash: 3,
+      instantRestart: 3,
+      powerCut: 6,
+      powerCutOneOthersPaused: 3,
+      crashAll: 2,
+      pause: 4,
+      cleanRestart: 3,
+      slowDisk: 2,
+    },
+    faultIntervalMs: [100, 2_500],
+    percent: 6,
   },
   { ...USUAL, name: 'calm', about: 'no faults', faults: {}, powerCutAfterVote: 0, percent: 2 },
   {

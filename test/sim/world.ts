@@ -115,6 +115,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   readonly peers: SimPeerNetwork<PeerMessage>
   readonly nodes: readonly SimNode[]
   readonly minInsyncReplicas: number
+  readonly flushBeforeAck: boolean
   readonly counts: Record<string, number> = {
     ...Object.fromEntries(FAULTS.map((fault) => [fault, 0])),
     lostResponses: 0,
@@ -162,6 +163,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
 
   constructor(private readonly options: RunOptions) {
     this.profile = options.profile ?? DEFAULT_PROFILE
+    this.flushBeforeAck = this.profile.flushBeforeAck
     this.hasFaults = options.faults !== false && Object.keys(this.profile.faults).length > 0
     this.random = new SeededRandom(options.seed)
     this.compression = options.compression
@@ -181,7 +183,11 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     const joinsByItself = (id: number): boolean =>
       voters.includes(id) && !(isChanging && id === voters.at(-1))
     this.nodes = ids.map((id) => {
-      const properties = new Map([['node.id', String(id)], ...Object.entries(BROKER_PROPERTIES)])
+      const properties = new Map([
+        ['node.id', String(id)],
+        ['flush.before.ack', String(this.flushBeforeAck)],
+        ...Object.entries(BROKER_PROPERTIES),
+      ])
       return new SimNode(id, this, voters, properties, rolesOf(id), joinsByItself(id))
     })
     for (const node of this.nodes) node.slowDown(this.profile.eventCostMs, this.profile.extraSyncMs)
@@ -276,10 +282,11 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
 
   /**
    * Anybody, unless somebody is without a vote or fetches a lost log anew: the others cannot spare another. Null: each of
-   * them is needed, since voters were removed.
+   * them is needed, since voters were removed, or since who led last is the only one who may lead.
    */
   private oneToLose(): SimNode | null {
     const weak = this.nodes.filter((node) => this.faults.budget.isDamaged(node))
+    if (weak.length > 1) return null
     const from = (weak.length > 0 ? weak : this.nodes).filter((node) => this.canSpare(node))
     return from.length === 0 ? null : from[randomBelow(this.random, from.length)]!
   }
@@ -443,6 +450,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   }
 
   private check(): void {
+    this.faults.budget.review()
     this.invariants.eachSecond()
     for (const node of this.nodes) {
       if (node.quarantined().length > 0 && !this.faults.budget.isDamaged(node))
@@ -470,8 +478,9 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     return this.nodes.filter((node) => node.roles.broker)
   }
 
+  /** Also as the newest metadata have it: a leader that stood still believes in the ISR of long ago. */
   isWhole(): boolean {
-    return isWhole(this.nodes)
+    return isWhole(this.nodes) && this.invariants.facts.isEveryIsrFull()
   }
 
   private whatIsNotWell(among: readonly SimNode[]): string {

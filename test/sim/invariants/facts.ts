@@ -32,6 +32,7 @@ export class Facts {
   /** The newest committed state of each partition, by key. */
   readonly newest = new Map<string, PartitionImage>()
   private newestImageIndex: LogIndex = 0
+  private newestImage: MetadataImage | null = null
   private readonly minimums = new Map<Uuid, number | undefined>()
   /** Every state of a partition by its partition epoch. */
   private readonly states = new Map<string, (PartitionImage | undefined)[]>()
@@ -50,7 +51,10 @@ export class Facts {
   noteImage(image: MetadataImage, appliedIndex: LogIndex): PartitionFact[] {
     const found: PartitionFact[] = []
     const isNewest = appliedIndex >= this.newestImageIndex
-    if (isNewest) this.newestImageIndex = appliedIndex
+    if (isNewest) {
+      this.newestImageIndex = appliedIndex
+      this.newestImage = image
+    }
     for (const topic of image.topicsById.values()) {
       if (isNewest) this.minimums.set(topic.id, configuredMinimum(image, topic.name))
       for (let id = 0; id < topic.partitions.length; id++) {
@@ -71,6 +75,13 @@ export class Facts {
       }
     }
     return found
+  }
+
+  /** Of every partition in the newest image that any node showed. */
+  isEveryIsrFull(): boolean {
+    for (const { partitions } of this.newestImage?.topicsById.values() ?? [])
+      if (partitions.some(({ isr, replicas }) => isr.length !== replicas.length)) return false
+    return true
   }
 
   /** `min.insync.replicas` of the topic, by the key of one of its partitions; undefined: the default. */

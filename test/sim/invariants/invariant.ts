@@ -24,6 +24,8 @@ export interface Observed {
   readonly clock: { readonly nowMs: number }
   readonly nodes: readonly SimNode[]
   readonly minInsyncReplicas: number
+  /** Whether an acknowledgement stands for what is durable, or for what a node holds in memory. */
+  readonly flushBeforeAck: boolean
   /** Nodes of which some log was damaged on purpose and may not be repaired yet: what they promised may be gone. */
   readonly damagedNodes: ReadonlySet<number>
 }
@@ -132,11 +134,15 @@ export function describeCopies(copies: ReadonlyMap<number, string>): string {
   return [...copies].map(([node, identity]) => `${identity} on ${node}`).join(', ') || 'nothing on any node'
 }
 
-/** What each machine durably holds of a partition's offset, read off its disk: identities of batches by node id. */
-export function durableCopies(world: Watched, partition: string, offset: number): Map<number, string> {
+/**
+ * What each machine holds of a partition's offset, durably where an acknowledgement stands for that, read off its disk:
+ * identities of batches by node id.
+ */
+export function countedCopies(world: Watched, partition: string, offset: number): Map<number, string> {
   const copies = new Map<number, string>()
   for (const { id } of world.nodes) {
-    const identity = world.diskOf(id).durableAt(partition, offset)
+    const disk = world.diskOf(id)
+    const identity = world.flushBeforeAck ? disk.durableAt(partition, offset) : disk.heldAt(partition, offset)
     if (identity !== undefined) copies.set(id, identity)
   }
   return copies

@@ -140,6 +140,10 @@ export class InvariantMonitor implements Watched {
     return this.world.minInsyncReplicas
   }
 
+  get flushBeforeAck(): boolean {
+    return this.world.flushBeforeAck
+  }
+
   get damagedNodes(): ReadonlySet<number> {
     return this.world.damagedNodes
   }

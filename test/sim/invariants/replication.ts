@@ -3,8 +3,8 @@ import { maximalIsr } from '../../../src/partition/isr.js'
 import type { SimNode } from '../node.js'
 import {
   agreed,
+  countedCopies,
   describeCopies,
-  durableCopies,
   Invariant,
   promisedCopies,
   type ReplicaState,
@@ -26,7 +26,7 @@ export class LeaderHoldsAcknowledged extends Invariant {
   override onAcknowledged(world: Watched, partition: string, offset: number): void {
     let known = this.acknowledged.get(partition)
     if (known === undefined) this.acknowledged.set(partition, (known = new Map()))
-    const { identity } = agreed(durableCopies(world, partition, offset))
+    const { identity } = agreed(countedCopies(world, partition, offset))
     if (identity !== undefined) known.set(offset, identity)
   }
 
@@ -133,11 +133,11 @@ export class HighWatermarkIsSafe extends Invariant {
     if (isFirstLook || highWatermark <= before.highWatermark) return
     this.checks++
     const last = highWatermark - 1
-    const copies = durableCopies(world, name, last)
+    const copies = countedCopies(world, name, last)
     const newest = world.facts.newest.get(now.key)
     const minIsr = Math.min(world.minInsyncReplicas, newest === undefined ? 1 : countedReplicas(newest))
     if (promisedCopies(world, copies) < minIsr)
-      this.fail(`${where} covers what is durable as ${describeCopies(copies)}`)
+      this.fail(`${where} covers what counts as ${describeCopies(copies)}`)
     // Several changes of the image may come in one event: it advanced between the first of them and the last.
     const hadEnough = before.isr !== null && before.isr.isr.length >= minIsr
     if (now.isr.isr.length < minIsr && !hadEnough)
@@ -147,7 +147,7 @@ export class HighWatermarkIsSafe extends Invariant {
       if (copies.get(member) === own || world.damagedNodes.has(member)) continue
       // A reassignment may have ended behind the leader's back: who is no replica any more has deleted its log.
       if (newest?.replicas.includes(member) === false) continue
-      this.fail(`${where} passes member ${member}, with ${describeCopies(copies)} durable`)
+      this.fail(`${where} passes member ${member}, which counts as ${describeCopies(copies)}`)
     }
   }
 }
@@ -181,10 +181,10 @@ export class AcknowledgedIsDurable extends Invariant {
 
   override onAcknowledged(world: Watched, partition: string, offset: number, value: string): void {
     this.checks++
-    const copies = durableCopies(world, partition, offset)
+    const copies = countedCopies(world, partition, offset)
     if (promisedCopies(world, copies) < world.minInsyncReplicas)
       this.fail(
-        `${value} was acknowledged at ${partition}:${offset}, which is durable as ${describeCopies(copies)}`,
+        `${value} was acknowledged at ${partition}:${offset}, which counts as ${describeCopies(copies)}`,
       )
   }
 }

@@ -152,4 +152,12 @@ export const ISR_BUGS: readonly PlantedBug[] = [
     replace: ';',
     profile: 'disks',
   },
+  {
+    name: 'leaves-its-place-to-who-may-have-forgotten',
+    rule: '966: without flush.before.ack an unclean restart costs the places in ISR and ELR',
+    file: 'src/metadata/controller/brokers.js',
+    find: 'const keepsElr = state.flushBeforeAck() || isClean;',
+    replace: 'const keepsElr = true;',
+    profile: 'unflushed',
+  },
 ]

@@ -106,7 +106,7 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     name: 'promises-before-its-fsync',
     rule: 'Durability order: the follower syncs before it advertises',
     file: 'src/broker/partitions/partition.js',
-    find: `        if (!this.flushesBeforeAck || this.log.isSynced) {
+    find: `        if (!this.waitsForDisk || this.log.isSynced) {
             ready();`,
     replace: `        if (true) {
             ready();`,
@@ -115,7 +115,7 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     name: 'counts-itself-before-its-fsync',
     rule: 'Durability order: the leader counts itself after its fsync',
     file: 'src/broker/partitions/partition.js',
-    find: 'return this.flushesBeforeAck ? this.log.durableEndOffset : this.log.logEndOffset;',
+    find: 'return this.waitsForDisk ? this.log.durableEndOffset : this.log.logEndOffset;',
     replace: 'return this.log.logEndOffset;',
   },
   {
@@ -235,5 +235,21 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     file: 'src/broker/partitions/partition.js',
     find: 'change();\n            this.producers.load();',
     replace: 'change();',
+  },
+  {
+    name: 'goes-on-over-an-unsynced-truncation',
+    rule: 'Durability order: a truncation is synced before the next fetch, without flush.before.ack too',
+    file: 'src/broker/partitions/partition.js',
+    find: 'return this.flushesBeforeAck || this.log.hasUnsyncedTruncation;',
+    replace: 'return this.flushesBeforeAck;',
+    profile: 'unflushed',
+  },
+  {
+    name: 'believes-in-a-high-watermark-behind-the-recovery-point',
+    rule: 'KAFKA-14704: the high watermark covers no unreconciled suffix',
+    file: 'src/log/log-manager.js',
+    find: 'Math.min(stored, log.logEndOffset, log.foundDurableEnd)',
+    replace: 'Math.min(stored, log.logEndOffset)',
+    profile: 'unflushed',
   },
 ]

@@ -45,6 +45,7 @@ export class Stage implements SimNodeWorld, Observed {
   readonly peers = new SimPeerNetwork<PeerMessage>(this.network)
   readonly nodes: readonly SimNode[]
   readonly minInsyncReplicas = 2
+  readonly flushBeforeAck = true
   readonly damagedNodes = new Set<number>()
   readonly lines: string[] = []
   /** A message that this says true to is kept back, for `release`. */
