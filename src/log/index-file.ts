@@ -77,8 +77,10 @@ export class IndexFile {
     try {
       this.handles.get(this.path, true).write(stored * this.entryBytes, this.pending)
     } catch (error) {
-      if (error instanceof DiskError && error.code === 'ENOSPC') return
-      throw error
+      if (!(error instanceof DiskError && error.code === 'ENOSPC')) throw error
+      // A part of it may stand there, which the next start would count as entries.
+      this.handles.getIfExists(this.path)?.truncate(stored * this.entryBytes)
+      return
     }
     this.storedCount = stored + this.pending.length
     this.pending = []

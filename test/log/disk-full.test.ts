@@ -69,6 +69,16 @@ describe('a full disk', () => {
     expect(bench.offline).toBeNull()
   })
 
+  it.each(['.index', '.timeindex'])('takes back what a write of entries left behind in the %s', (suffix) => {
+    const bench = started()
+    const log = bench.log()
+    appendMany(log, 20)
+    failNextWrite(bench, `orders-0/00000000000000000000${suffix}`, 30)
+    log.flushIndexes()
+    expect(bench.fileBytes(`orders-0/00000000000000000000${suffix}`).length).toBe(0)
+    expect(bench.offline).toBeNull()
+  })
+
   it('needs no sync of an index for which there was no room', () => {
     const bench = started()
     const log = bench.log()

@@ -23,6 +23,8 @@ export interface DiskFaults {
   failSync: ((paths: readonly string[]) => boolean) | null
   /** An EIO for this read or write. */
   failAccess: ((path: string, operation: 'read' | 'write') => boolean) | null
+  /** How many of so many bytes a write that fails leaves behind; null: none. */
+  tear: ((bytes: number) => number) | null
 }
 
 export interface SyncRecord {
@@ -37,10 +39,12 @@ export interface SyncRecord {
  * synced and chance's part of the rest. After either, `attach` the new process.
  */
 export class SimDisk implements Disk {
-  readonly faults: DiskFaults = { syncLatencyMs: () => 1, failSync: null, failAccess: null }
+  readonly faults: DiskFaults = { syncLatencyMs: () => 1, failSync: null, failAccess: null, tear: null }
   /** Bytes that all files together may hold. */
   capacityBytes = Number.POSITIVE_INFINITY
   writeCount = 0
+  /** Writes that failed and left a part. */
+  tornWrites = 0
   bytesWritten = 0
   syncCount = 0
   openFiles = 0
@@ -228,10 +232,15 @@ export class SimDisk implements Disk {
 
   /** Of SimFile: room for so many more bytes. */
   grow(path: string, bytes: number): void {
-    if (bytes > 0 && this.usedBytes + bytes > this.capacityBytes) {
-      throw new DiskError('ENOSPC', path, `ENOSPC: no space for ${bytes} bytes in ${path}`)
-    }
+    const error = this.refusal(path, bytes)
+    if (error !== null) throw error
     this.usedBytes += bytes
+  }
+
+  /** Of SimFile: null where there is room for so many more bytes. */
+  refusal(path: string, bytes: number): DiskError | null {
+    if (bytes <= 0 || this.usedBytes + bytes <= this.capacityBytes) return null
+    return new DiskError('ENOSPC', path, `ENOSPC: no space for ${bytes} bytes in ${path}`)
   }
 
   private beginSync(targets: readonly SyncTarget[]): () => void {
@@ -323,16 +332,41 @@ class SimFile implements DiskFile {
   }
 
   write(position: number, chunks: readonly Uint8Array[]): void {
-    this.check('write')
-    let at = position
-    for (const chunk of chunks) at += chunk.length
-    this.disk.grow(this.path, Math.max(0, at - this.inode.size))
-    this.disk.onWrite?.(this.path, position, chunks)
-    this.disk.writeCount++
-    this.disk.bytesWritten += at - position
-    at = position
+    let length = 0
+    for (const chunk of chunks) length += chunk.length
+    const error = this.failure('write') ?? this.disk.refusal(this.path, position + length - this.inode.size)
+    if (error !== null) {
+      this.tear(position, chunks, length)
+      throw error
+    }
+    this.put(position, chunks, length)
+  }
+
+  /** The port allows a failed write to leave a part of itself. */
+  private tear(position: number, chunks: readonly Uint8Array[], length: number): void {
+    const { disk, inode } = this
+    const room = Math.min(length, inode.size + disk.freeBytes() - position)
+    const left = room > 0 ? (disk.faults.tear?.(room) ?? 0) : 0
+    if (left === 0) return
+    disk.tornWrites++
+    const part: Uint8Array[] = []
+    let missing = left
     for (const chunk of chunks) {
-      if (chunk.length > 0) this.inode.write(at, chunk)
+      if (missing > 0) part.push(chunk.subarray(0, missing))
+      missing -= chunk.length
+    }
+    this.put(position, part, left)
+  }
+
+  private put(position: number, chunks: readonly Uint8Array[], length: number): void {
+    const { disk, inode } = this
+    disk.grow(this.path, Math.max(0, position + length - inode.size))
+    disk.onWrite?.(this.path, position, chunks)
+    disk.writeCount++
+    disk.bytesWritten += length
+    let at = position
+    for (const chunk of chunks) {
+      if (chunk.length > 0) inode.write(at, chunk)
       at += chunk.length
     }
   }
@@ -351,10 +385,14 @@ class SimFile implements DiskFile {
   }
 
   private check(operation: 'read' | 'write'): void {
+    const error = this.failure(operation)
+    if (error !== null) throw error
+  }
+
+  private failure(operation: 'read' | 'write'): DiskError | null {
     if (!this.isOpen) throw new Error(`${this.path} is closed`)
-    if (this.disk.faults.failAccess?.(this.path, operation) === true) {
-      throw new DiskError('EIO', this.path, `EIO: ${operation} of ${this.path}`)
-    }
+    if (this.disk.faults.failAccess?.(this.path, operation) !== true) return null
+    return new DiskError('EIO', this.path, `EIO: ${operation} of ${this.path}`)
   }
 }
 

@@ -83,6 +83,8 @@ export class SimNode {
     this.disk = new SimDisk(world.clock)
     this.store = new SimStore(world.clock)
     this.diskRandom = world.random.fork()
+    this.disk.faults.tear = (bytes) =>
+      randomBelow(this.diskRandom, 3) === 0 ? 0 : randomBelow(this.diskRandom, bytes + 1)
     this.healDisk()
   }
 

@@ -131,6 +131,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     isrExpands: 0,
     truncations: 0,
     tornTails: 0,
+    tornWrites: 0,
     clockDrifts: 0,
     snapshotInstalls: 0,
     quarantines: 0,
@@ -214,6 +215,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.counts.leaderships = epochs.leaderships
     this.counts.isrShrinks = epochs.isrShrinks
     this.counts.isrExpands = epochs.isrExpands
+    this.counts.tornWrites = this.nodes.reduce((sum, { disk }) => sum + disk.tornWrites, 0)
     return {
       seed: this.options.seed,
       violation: first === undefined ? null : messageOf(first),
