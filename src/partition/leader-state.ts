@@ -26,8 +26,11 @@ export interface LeaderStart {
   epochStartOffset: Offset
   /** The last known one; never above the log's end. */
   highWatermark: Offset
-  /** min(min.insync.replicas, replica count). */
-  minIsr: number
+  /**
+   * min(min.insync.replicas, replica count) as the metadata have it now. Asked anew each time: the controller takes for
+   * granted that whoever applied a new minimum goes by it, whatever else of that image waits to be looked at.
+   */
+  minIsr: () => number
   lagTimeMaxMs: number
   eligibility: Eligibility
   nowMs: number
@@ -66,7 +69,7 @@ export class LeaderState {
   private readonly lagTimeMaxMs: number
   private readonly eligibility: Eligibility
   private readonly progress = new Map<NodeId, ReplicaProgress>()
-  private minIsr: number
+  private readonly minIsr: () => number
   /** The leader's own log: what it holds, and what it may promise (its fsynced end, or its end without flushing). */
   private logEnd: Offset
   private promisedEnd: Offset
@@ -105,7 +108,7 @@ export class LeaderState {
   }
   /** Acks=all needs this many in the committed ISR, before the append and after. */
   get hasEnoughInSync(): boolean {
-    return this.isrState.isr.length >= this.minIsr
+    return this.isrState.isr.length >= this.minIsr()
   }
   /** What was committed in former epochs is known to be below the high watermark: offsets may be told to clients. */
   get isHighWatermarkCurrent(): boolean {
@@ -148,20 +151,14 @@ export class LeaderState {
 
   /** The image's word on the same leader epoch: a change of the ISR, of the replicas or of the configuration. */
   onImage(
-    image: {
-      isr: readonly NodeId[]
-      replicas: readonly NodeId[]
-      partitionEpoch: PartitionEpoch
-      minIsr: number
-    },
+    image: { isr: readonly NodeId[]; replicas: readonly NodeId[]; partitionEpoch: PartitionEpoch },
     nowMs: number,
   ): boolean {
-    this.minIsr = image.minIsr
     for (const id of image.replicas) {
       if (id !== this.nodeId && !this.progress.has(id)) this.track(id, image.isr.includes(id), nowMs)
     }
     for (const id of this.progress.keys()) if (!image.replicas.includes(id)) this.progress.delete(id)
-    if (image.partitionEpoch > this.partitionEpochValue) this.commit(image.isr, image.partitionEpoch)
+    if (image.partitionEpoch > this.partitionEpochValue) this.commit(image.isr, image.partitionEpoch, nowMs)
     return this.advanceHighWatermark(nowMs)
   }
 
@@ -199,10 +196,11 @@ export class LeaderState {
       case 'accepted':
         this.failures = 0
         if (result.leaderEpoch === this.leaderEpoch && result.partitionEpoch >= this.partitionEpochValue) {
-          if (result.partitionEpoch > this.partitionEpochValue) this.commit(result.isr, result.partitionEpoch)
+          if (result.partitionEpoch > this.partitionEpochValue)
+            this.commit(result.isr, result.partitionEpoch, nowMs)
           // A repeated proposal that had already happened (KAFKA-14144).
           else if (!isStale && sameMembers(result.isr, proposal.newIsr))
-            this.commit(result.isr, result.partitionEpoch)
+            this.commit(result.isr, result.partitionEpoch, nowMs)
           else this.backOff(nowMs)
         }
         break
@@ -254,7 +252,12 @@ export class LeaderState {
     return this.advanceHighWatermark(nowMs)
   }
 
-  private commit(isr: readonly NodeId[], partitionEpoch: PartitionEpoch): void {
+  private commit(isr: readonly NodeId[], partitionEpoch: PartitionEpoch, nowMs: number): void {
+    // Who joins is at the high watermark, not yet at the end of the log, and has the full lag time to get there.
+    for (const id of isr) {
+      const replica = this.isrState.isr.includes(id) ? undefined : this.progress.get(id)
+      if (replica !== undefined) replica.lastCaughtUpMs = Math.max(replica.lastCaughtUpMs, nowMs)
+    }
     this.isrState = { type: 'committed', isr }
     this.partitionEpochValue = partitionEpoch
     this.outcomeUnknown = false

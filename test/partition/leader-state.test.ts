@@ -13,7 +13,7 @@ function lead(overrides: Partial<LeaderStart> = {}) {
     isr: [1, 2, 3],
     epochStartOffset: 10,
     highWatermark: 10,
-    minIsr: 2,
+    minIsr: () => 2,
     lagTimeMaxMs: 10_000,
     eligibility: (id) => ({ epoch: 100 + id, fenced: fenced.has(id), inControlledShutdown: false }),
     nowMs: 0,
@@ -133,6 +133,37 @@ describe('the ISR', () => {
     expect(state.propose(0)).toBeNull()
   })
 
+  it('goes by the minimum of the moment: a shrink that was asked for under an older one moves nothing', () => {
+    let minIsr = 1
+    const { state, fetch, fenced } = lead({ isr: [1, 2], replicas: [1, 2], minIsr: () => minIsr })
+    state.onLocalProgress(20, 20, 0)
+    fetch(2, 10)
+    fenced.add(2)
+    const proposal = state.propose(1)!
+    expect(proposal.newIsr).toEqual([1])
+    minIsr = 2
+    const accepted = { type: 'accepted', isr: [1], leaderEpoch: 5, partitionEpoch: 8 } as const
+    expect(state.onProposalResult(proposal, accepted, 2)).toBe(false)
+    expect(state.highWatermark).toBe(10)
+    expect(state.hasEnoughInSync).toBe(false)
+  })
+
+  it('leaves who joined at the high watermark the full lag time to reach the end of the log', () => {
+    const { state, fetch, fenced } = lead({ isr: [1] })
+    fenced.add(3)
+    state.onLocalProgress(1_000_000, 1_000_000, 1)
+    fetch(2, 10, 100_000)
+    const joined = state.propose(100_000)!
+    expect(joined.newIsr).toEqual([1, 2])
+    const accepted = { type: 'accepted', isr: [1, 2], leaderEpoch: 5, partitionEpoch: 8 } as const
+    state.onProposalResult(joined, accepted, 100_002)
+    fetch(2, 1_010, 100_005)
+    expect(state.propose(100_005)).toBeNull()
+    fetch(2, 2_010, 110_002)
+    expect(state.propose(110_002)).toBeNull()
+    expect(state.propose(110_003)?.newIsr).toEqual([1])
+  })
+
   it('drops a fenced follower at once', () => {
     const { state, fenced } = lead()
     fenced.add(3)
@@ -193,7 +224,7 @@ describe('a pending change', () => {
     const { state, fenced } = lead()
     fenced.add(3)
     const proposal = state.propose(0)!
-    state.onImage({ isr: [1, 2], replicas: [1, 2, 3], partitionEpoch: 8, minIsr: 2 }, 0)
+    state.onImage({ isr: [1, 2], replicas: [1, 2, 3], partitionEpoch: 8 }, 0)
     expect(state.isr).toEqual({ type: 'committed', isr: [1, 2] })
     state.onProposalResult(proposal, { type: 'accepted', isr: [1, 2], leaderEpoch: 5, partitionEpoch: 8 }, 0)
     expect(state.isr).toEqual({ type: 'committed', isr: [1, 2] })

@@ -27,6 +27,7 @@ const PARTITIONS_IN_TURN = 500
  */
 export class ImageFollower {
   private readonly quarantine: Quarantine
+  private brokerCount = 0
   private isRegistered = false
   private straysRemoved = false
   /** Topics that are not what the image says, perhaps; true: with a look at their configurations. */
@@ -62,10 +63,14 @@ export class ImageFollower {
       this.reconcileAll()
       return
     }
-    const { topicsByName } = this.services.metadata.image
+    const { topicsByName, brokers } = this.services.metadata.image
+    // The default of min.insync.replicas depends on how many there are.
+    const isDefaultTouched = brokers.size !== this.brokerCount
+    this.brokerCount = brokers.size
     for (const topicId of change.topicsDeleted.keys()) this.queue(topicId, false)
     for (const topicId of change.topicsChanged) this.queue(topicId, false)
-    if (change.brokerConfigsChanged) for (const topicId of this.hosted.topicIds()) this.queue(topicId, true)
+    if (change.brokerConfigsChanged || isDefaultTouched)
+      for (const topicId of this.hosted.topicIds()) this.queue(topicId, true)
     for (const name of change.topicConfigsChanged) {
       const topicId = topicsByName.get(name)?.id
       if (topicId !== undefined) this.queue(topicId, true)

@@ -54,6 +54,8 @@ export class Partition {
   private roleValue: Role = { type: 'none', leaderEpoch: -1 }
   private healthValue: PartitionHealth = 'online'
   private lastHighWatermark: Offset
+  /** Of the image that it leads by; see `countedReplicas`. */
+  private countedReplicas = 0
   private lastStatus: { status: PartitionStatus; role: Role; isr: IsrState | undefined } | undefined
   private readonly producers: ProducerTable
   private readonly appends: LeaderAppends
@@ -99,10 +101,10 @@ export class Partition {
   /** The image names this broker as the leader. Returns whether a new leader epoch began here. */
   lead(image: PartitionImage): boolean {
     const nowMs = this.context.clock.monotonicMs()
-    const minIsr = this.minIsr(countedReplicas(image))
+    this.countedReplicas = countedReplicas(image)
     if (this.roleValue.type === 'leader' && this.roleValue.leaderEpoch === image.leaderEpoch) {
       const { isr, replicas, partitionEpoch } = image
-      const moved = this.roleValue.state.onImage({ isr, replicas, partitionEpoch, minIsr }, nowMs)
+      const moved = this.roleValue.state.onImage({ isr, replicas, partitionEpoch }, nowMs)
       this.afterLeaderChange(moved)
       return false
     }
@@ -117,7 +119,7 @@ export class Partition {
       isr: image.isr,
       epochStartOffset: log.logEndOffset,
       highWatermark: this.lastHighWatermark,
-      minIsr,
+      minIsr: () => this.minIsr(),
       lagTimeMaxMs: this.context.lagTimeMaxMs,
       eligibility: this.context.eligibility,
       nowMs,
@@ -386,8 +388,8 @@ export class Partition {
     return this.waitsForDisk ? this.log.durableEndOffset : this.log.logEndOffset
   }
 
-  private minIsr(replicas: number): number {
-    return effectiveMinIsr(this.context.configs.topic(this.topic).minInsyncReplicas, replicas)
+  private minIsr(): number {
+    return effectiveMinIsr(this.context.configs.topic(this.topic).minInsyncReplicas, this.countedReplicas)
   }
 
   private sync(): void {

@@ -1,4 +1,4 @@
-import type { NodeId, Uuid } from '../../lib/ids.js'
+import { type NodeId, type Uuid, ZERO_UUID } from '../../lib/ids.js'
 import type { QuarantinedLog } from '../../log/log-manager.js'
 import type { PartitionImage, TopicImage } from '../../metadata/image.js'
 
@@ -9,7 +9,8 @@ interface Damaged extends QuarantinedLog {
 
 /**
  * Replicas whose log was found damaged and set aside. One may neither lead nor count as in sync, so it stays away
- * until the controller has taken it out of the ISR and the ELR; then it begins anew as an empty follower.
+ * until the controller has taken it out of the ISR and the ELR, and knows that nothing is left of it (an unclean election
+ * would else prefer it to a replica that holds records); then it begins anew as an empty follower.
  */
 export class Quarantine {
   private readonly damaged: Damaged[] = []
@@ -33,9 +34,9 @@ export class Quarantine {
     return this.damaged.some((log) => matches(log, topicId, topic, partitionId))
   }
 
-  /** A replica that is in neither set and does not lead has nothing left to lose. */
+  /** A replica that is in neither set, does not lead and is known to be empty has nothing left to lose. */
   onImage(topic: TopicImage, partitionId: number, image: PartitionImage, nowMs: number): void {
-    if (image.isr.includes(this.nodeId) || image.elr.includes(this.nodeId) || image.leader === this.nodeId) {
+    if (this.hasPlace(image)) {
       // A directory that no longer tells its topic's id: the name has to do, and the image knows the id.
       for (const log of this.damaged) {
         if (matches(log, topic.id, topic.name, partitionId)) log.topicId ??= topic.id
@@ -43,6 +44,12 @@ export class Quarantine {
       return
     }
     this.drop((log) => nowMs >= log.notBeforeMs && matches(log, topic.id, topic.name, partitionId))
+  }
+
+  private hasPlace({ replicas, directories, isr, elr, leader }: PartitionImage): boolean {
+    const { nodeId } = this
+    const isKnownEmpty = directories[replicas.indexOf(nodeId)] === ZERO_UUID
+    return isr.includes(nodeId) || elr.includes(nodeId) || leader === nodeId || !isKnownEmpty
   }
 
   /** This broker is no replica of it any more: where it becomes one again, nothing of before counts. */

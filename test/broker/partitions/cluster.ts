@@ -10,12 +10,13 @@ import { fetchHandler } from '../../../src/broker/requests/fetch.js'
 import { listOffsetsHandler } from '../../../src/broker/requests/list-offsets.js'
 import { produceHandler } from '../../../src/broker/requests/produce.js'
 import type { AppendResult, BrokerServices } from '../../../src/broker/services.js'
+import { ZERO_UUID } from '../../../src/lib/ids.js'
 import { SeededRandom } from '../../../src/lib/prng.js'
 import { DEFAULT_LOG_MANAGER_CONFIG, LogManager } from '../../../src/log/log-manager.js'
 import type { AlterPartition, AlterPartitionResult } from '../../../src/metadata/commands.js'
 import { ConfigView } from '../../../src/metadata/configs.js'
 import type { MetadataRecord } from '../../../src/metadata/records.js'
-import { MutableImage } from '../../../src/metadata/replay.js'
+import { MutableImage, partitionRecord } from '../../../src/metadata/replay.js'
 import type { Logger } from '../../../src/ports/logger.js'
 import { ErrorCode } from '../../../src/wire/errors.js'
 import { type BatchOptions, buildBatch } from '../../../src/wire/records.js'
@@ -121,6 +122,18 @@ export class Cluster {
       partitionId: 0,
       leader,
       isr: { nodes: [...isr] },
+    })
+  }
+
+  /** What the controller makes of a heartbeat that names this replica as damaged. */
+  drop(id: number): void {
+    const partition = this.image.topicsById.get(TOPIC_ID)!.partitions[0]!
+    const { replicas, directories, isr, partitionEpoch } = partition
+    this.commit({
+      ...partitionRecord(TOPIC_ID, 0, partition),
+      isr: isr.filter((member) => member !== id),
+      directories: directories.map((directory, i) => (replicas[i] === id ? ZERO_UUID : directory)),
+      partitionEpoch: partitionEpoch + 1,
     })
   }
 

@@ -36,6 +36,29 @@ describe('replication', () => {
     expect(layout(cluster.node(2))).toEqual(layout(cluster.node(1)))
   })
 
+  it('goes by the default minimum ISR of as many brokers as there are, the moment it knows of them', () => {
+    const cluster = new Cluster([1, 2], {})
+    cluster.commit({ type: 'featureLevelRecord', name: 'kogge.version', level: 1 })
+    cluster.createTopic(1)
+    cluster.run(50)
+    const append = (value: string): number | undefined => {
+      const produced = cluster.node(1).append(batch([value]), { timeoutMs: 200 })
+      cluster.run(250)
+      return produced.result?.errorCode
+    }
+    cluster.node(2).kill()
+    cluster.fence(2)
+    cluster.run(100)
+    expect(cluster.node(1).status.isr.committed).toEqual([1])
+    expect(append('one is the minimum of two brokers')).toBe(ErrorCode.NONE)
+    const third = cluster.registration(2)
+    if (third.type !== 'registerBrokerRecord') throw new Error('a registration registers')
+    cluster.commit({ ...third, brokerId: 3 })
+    expect(append('two is the minimum of three')).toBe(ErrorCode.NOT_ENOUGH_REPLICAS)
+    cluster.commit({ type: 'unregisterBrokerRecord', brokerId: 3, brokerEpoch: third.brokerEpoch })
+    expect(append('one again')).toBe(ErrorCode.NONE)
+  })
+
   it('never acknowledges before the copies of the ISR survive a power cut', () => {
     const cluster = started()
     const log = (id: number) => `${cluster.node(id).logs.get(TOPIC_ID, 0)!.directory}/${'0'.repeat(20)}.log`
