@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { HELP, parseOptions, replayCommand, UsageError } from './options.js'
+import { HELP, lifeOf, parseOptions, replayCommand, UsageError } from './options.js'
 import { PROFILES, profileByName, profileOfSeed } from './profiles.js'
+import { shapeOfSeed } from './shapes.js'
 
 function parsed(...args: string[]) {
   const options = parseOptions(args, 1_234_567)
@@ -9,20 +10,21 @@ function parsed(...args: string[]) {
 }
 
 describe('the command line of the simulation', () => {
-  it('lives a minute of three nodes unless told otherwise', () => {
+  it('lives a minute of a cluster that the seed draws unless told otherwise', () => {
     expect(parsed('--seed', '42')).toMatchObject({
       seed: 42,
-      nodes: 3,
+      shape: null,
       seconds: 60,
       profile: null,
       trace: false,
     })
     expect(parsed('--seed', '0', '--minutes', '2.5', '--nodes', '5', '--trace')).toMatchObject({
       seed: 0,
-      nodes: 5,
+      shape: { nodes: 5, voters: null, controllers: null, isDedicated: false },
       seconds: 150,
       trace: true,
     })
+    expect(parsed('--voters', '3').shape).toMatchObject({ nodes: 3, voters: 3 })
   })
 
   it('sweeps from the time of day, or from any whole number', () => {
@@ -57,7 +59,9 @@ describe('the command line of the simulation', () => {
     const profile = profileByName('disks')!
     const shape = { nodes: 6, voters: 3, controllers: 5, isDedicated: true, seconds: 90 }
     const words = replayCommand({ seed: 7, ...shape, profile }).split(' ')
-    expect(parsed(...words.slice(4))).toMatchObject({ seed: 7, ...shape, profile, trace: true })
+    const replayed = parsed(...words.slice(4))
+    expect(replayed).toMatchObject({ seed: 7, trace: true })
+    expect(lifeOf(replayed, 7)).toEqual({ seed: 7, ...shape, profile })
   })
 
   it('explains each profile', () => {
@@ -76,4 +80,16 @@ it('draws the same profile for a seed each time, and each of them for some', () 
   expect(PROFILES.reduce((sum, { percent }) => sum + percent, 0)).toBe(100)
   for (const { name, percent } of PROFILES)
     if (percent > 0) expect(drawn.get(name)).toBeGreaterThan(percent * 5)
+})
+
+it('draws a shape for a seed as well, whatever its profile', () => {
+  const drawn = new Map<string, Set<string>>()
+  for (let seed = 0; seed < 5_000; seed++) {
+    const shape = JSON.stringify(shapeOfSeed(seed))
+    expect(JSON.stringify(shapeOfSeed(seed))).toBe(shape)
+    drawn.set(shape, (drawn.get(shape) ?? new Set()).add(profileOfSeed(seed).name))
+  }
+  expect(drawn.size).toBe(6)
+  for (const profiles of drawn.values())
+    expect(profiles.size).toBe(PROFILES.filter(({ percent }) => percent > 0).length)
 })

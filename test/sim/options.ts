@@ -1,4 +1,5 @@
-import { PROFILES, type Profile, profileByName } from './profiles.js'
+import { PROFILES, type Profile, profileByName, profileOfSeed } from './profiles.js'
+import { DEFAULT_SHAPE, type Shape, shapeOfSeed } from './shapes.js'
 
 /** What the command line asks for. */
 export interface SimOptions {
@@ -9,12 +10,8 @@ export interface SimOptions {
   readonly jobs: number
   /** Wall-clock minutes after which a sweep begins no further life; 0: no bound. */
   readonly budgetMinutes: number
-  readonly nodes: number
-  /** null: all nodes. */
-  readonly voters: number | null
-  /** null: the voters. */
-  readonly controllers: number | null
-  readonly isDedicated: boolean
+  /** null: drawn from the seed. */
+  readonly shape: Shape | null
   /** Simulated seconds under load and faults; the liveness phase comes on top. */
   readonly seconds: number
   /** null: drawn from the seed. */
@@ -33,7 +30,8 @@ export const HELP = `Lives a cluster of real brokers in a simulated world; the s
   --start SEED        the sweep's first seed (any whole number; default: the time of day)
   --jobs J            child processes that share a sweep (default 1)
   --budget-minutes M  wall-clock minutes after which a sweep begins no further life
-  --nodes N           nodes (default 3), all of them voters and brokers unless said otherwise
+  --nodes N           nodes, all of them voters and brokers unless said otherwise (default: 3 where one of the next
+                      three is given, else drawn from the seed: mostly 3, also 1, 5, or 6 of which 3 are controllers)
   --voters V          the first V are voters, the others brokers that follow without a vote
   --controllers C     the first C are controllers: those that are no voters yet may be made some
   --dedicated         the controllers are no brokers
@@ -83,7 +81,7 @@ export function parseOptions(args: readonly string[], now: number): SimOptions |
   if (numbers.has('--minutes') && numbers.has('--seconds'))
     throw new UsageError('--minutes and --seconds say the same: not both')
   const minutes = numbers.get('--minutes')
-  const nodes = atLeastOne('--nodes', numbers.get('--nodes') ?? 3)
+  const nodes = atLeastOne('--nodes', numbers.get('--nodes') ?? DEFAULT_SHAPE.nodes)
   const voters = numbers.has('--voters') ? atLeastOne('--voters', numbers.get('--voters')!) : null
   if (voters !== null && voters > nodes)
     throw new UsageError('--voters are some of --nodes: no more than those')
@@ -94,16 +92,14 @@ export function parseOptions(args: readonly string[], now: number): SimOptions |
     throw new UsageError('--controllers are --voters and more, and no more than --nodes')
   if (isDedicated && (controllers ?? voters ?? nodes) >= nodes)
     throw new UsageError('--dedicated needs brokers as well: fewer --voters than --nodes')
+  const isDrawn = !isDedicated && !['--nodes', '--voters', '--controllers'].some((name) => numbers.has(name))
   return {
     seed,
     seeds: numbers.get('--seeds') ?? 20,
     start: numbers.get('--start') ?? Math.floor(now / 1000),
     jobs: Math.max(1, numbers.get('--jobs') ?? 1),
     budgetMinutes: numbers.get('--budget-minutes') ?? 0,
-    nodes,
-    voters,
-    controllers,
-    isDedicated,
+    shape: isDrawn ? null : { nodes, voters, controllers, isDedicated },
     seconds: minutes === undefined ? (numbers.get('--seconds') ?? DEFAULT_SECONDS) : minutes * 60,
     profile,
     trace,
@@ -145,11 +141,22 @@ function profileNamed(name: string | undefined): Profile {
   return found
 }
 
-/** What a life depends on, apart from its seed and its profile. */
-export type LifeShape = Pick<SimOptions, 'nodes' | 'voters' | 'controllers' | 'isDedicated' | 'seconds'>
+/** What a life depends on. */
+export interface Life extends Shape {
+  readonly seed: number
+  readonly seconds: number
+  readonly profile: Profile
+}
+
+/** With whatever the command line leaves to the seed. */
+export function lifeOf(options: Pick<SimOptions, 'shape' | 'seconds' | 'profile'>, seed: number): Life {
+  const { seconds } = options
+  const profile = options.profile ?? profileOfSeed(seed)
+  return { seed, seconds, profile, ...(options.shape ?? shapeOfSeed(seed)) }
+}
 
 /** The command that lives this life again, with every option on which it depends. */
-export function replayCommand(life: LifeShape & { seed: number; profile: Profile }): string {
+export function replayCommand(life: Life): string {
   const words = ['npm run sim --', `--seed ${life.seed}`, `--nodes ${life.nodes}`]
   if (life.voters !== null) words.push(`--voters ${life.voters}`)
   if (life.controllers !== null) words.push(`--controllers ${life.controllers}`)

@@ -1,24 +1,24 @@
-import { type LifeShape, replayCommand } from './options.js'
+import { type Life, replayCommand } from './options.js'
 import type { RunResult } from './world.js'
 
 /** Of each node, so many of its last events are printed with a failure. */
 const EVENTS_OF_A_NODE = 12
 
 /** What one life came to. */
-export function reportOf(result: RunResult, life: LifeShape): string {
+export function reportOf(result: RunResult, life: Life): string {
   const verdict = result.violation === null ? summaryOf(result) : failureOf(result, life)
   return `${verdict}\nseen: ${list(result.counts)}\nchecks: ${list(result.checks)}`
 }
 
 /** Everything that helps to find the cause, and the command that shows it again. */
-export function failureOf(result: RunResult, life: LifeShape): string {
-  const { seed, profile, timeline, lastEvents } = result
+export function failureOf(result: RunResult, life: Life): string {
+  const { seed, timeline, lastEvents } = result
   const lines = [`seed ${seed} failed; before that:`, ...timeline.slice(-30).map((line) => `  ${line}`)]
   for (const [who, events] of Object.entries(lastEvents)) {
     lines.push(`the last events of ${who}:`, ...events.slice(-EVENTS_OF_A_NODE).map((line) => `  ${line}`))
   }
   lines.push(summaryOf(result))
-  lines.push(`replay: ${replayCommand({ ...life, seed, profile })}`)
+  lines.push(`replay: ${replayCommand(life)}`)
   return lines.join('\n')
 }
 

@@ -1,6 +1,5 @@
 import { loadCompression } from '../../src/adapters/compression.js'
-import { HELP, parseOptions, type SimOptions, UsageError } from './options.js'
-import { profileOfSeed } from './profiles.js'
+import { HELP, lifeOf, parseOptions, type SimOptions, UsageError } from './options.js'
 import { reportOf } from './report.js'
 import { Sweep } from './sweep.js'
 import { type RunResult, SimRun } from './world.js'
@@ -10,18 +9,11 @@ const options = optionsOrExit()
 const compression = await loadCompression()
 
 function live(seed: number, onLine?: (line: string) => void): RunResult {
-  const { nodes, seconds, isDedicated } = options
-  const controllers = options.controllers ?? undefined
-  const voters = options.voters ?? nodes
-  const profile = options.profile ?? profileOfSeed(seed)
+  const { voters, controllers, ...life } = lifeOf(options, seed)
   return new SimRun({
-    seed,
-    nodes,
-    voters,
-    controllers,
-    isDedicated,
-    seconds,
-    profile,
+    ...life,
+    voters: voters ?? life.nodes,
+    controllers: controllers ?? undefined,
     compression,
     onLine,
   }).run()
@@ -33,7 +25,7 @@ if (options.isWorker) {
   process.exitCode = (await new Sweep(options).run(live)) ? 0 : 1
 } else {
   const result = live(options.seed, options.trace ? (line) => console.log(line) : undefined)
-  console.log(reportOf(result, options))
+  console.log(reportOf(result, lifeOf(options, options.seed)))
   process.exitCode = result.violation === null ? 0 : 1
 }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import type { SimOptions } from './options.js'
+import { lifeOf, type SimOptions } from './options.js'
 import { failureOf, list } from './report.js'
 import { RARE, type RunResult } from './world.js'
 
@@ -77,7 +77,8 @@ export class Sweep {
     addTo(this.counts, result.counts)
     addTo(this.checks, result.checks)
     addTo(this.profiles, { [result.profile.name]: 1 })
-    if (result.violation !== null) this.fail(result.seed, failureOf(result, this.options))
+    if (result.violation !== null)
+      this.fail(result.seed, failureOf(result, lifeOf(this.options, result.seed)))
     this.progress()
   }
 
@@ -118,8 +119,10 @@ export class Sweep {
 
   /** A sweep over all profiles is to show everything, one of a single profile the faults that it names. */
   private neverSeen(): string[] {
-    const { profile } = this.options
+    const { profile, shape } = this.options
     const counts = profile === null ? { ...this.counts, ...this.checks } : pick(this.counts, profile.faults)
+    // Where there are no more brokers than replicas, none can move.
+    if (shape !== null) delete counts.dataReplicasMoved
     return Object.entries(counts)
       .filter(([name, count]) => count === 0 && (this.lives >= LIVES_THAT_SHOW_THE_RARE || !RARE.has(name)))
       .map(([name]) => name)

@@ -72,6 +72,8 @@ export interface RunResult {
 /** Too rare to be asked of a short sweep. */
 export const RARE: ReadonlySet<string> = new Set([
   'tornTails',
+  // Where a seed draws more than three brokers.
+  'dataReplicasMoved',
   // Asked for by one profile alone.
   'votersAdded',
   'votersPromoted',
@@ -137,6 +139,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     quarantines: 0,
     raftQuarantines: 0,
     voterChanges: 0,
+    dataReplicasMoved: 0,
   }
   private readonly hash = new TraceHash()
   private readonly lines: TraceLog
@@ -156,6 +159,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private readonly lastEvents = new Map<string, string[]>()
   private readonly seenImages = new WeakSet<PartitionImage>()
   private readonly seenConfigurations = new Set<number>()
+  /** Of the records' partitions: the nodes that hold each. */
+  private readonly holders = new Map<string, string>()
   private healedAtMs = 0
   private heartbeats: JitterStatus | null = null
   private busy: readonly number[] = []
@@ -506,11 +511,21 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
         if (this.seenImages.has(partition)) return
         this.seenImages.add(partition)
         const name = `${topic.name}-${id}`
+        if (topic.name === TOPIC) this.countMoved(name, partition)
         const { leaderEpoch: epoch, leader } = partition
         if (epoch >= (this.newestLeaders.get(name)?.epoch ?? -1))
           this.newestLeaders.set(name, { epoch, leader })
       })
     }
+  }
+
+  /** Whose records are, and nobody comes or goes any more. */
+  private countMoved(name: string, { replicas, addingReplicas, removingReplicas }: PartitionImage): void {
+    if (addingReplicas.length + removingReplicas.length > 0) return
+    const holders = [...replicas].sort((a, b) => a - b).join()
+    const before = this.holders.get(name)
+    if (before !== undefined && before !== holders) this.counts.dataReplicasMoved!++
+    this.holders.set(name, holders)
   }
 
   isNewestLeader(partition: string, nodeId: number): boolean {
