@@ -170,7 +170,7 @@ export interface CreateTopicResult {
   replicationFactor: number
 }
 
-/** By name, or by id where name is ''. */
+/** Each by its name, or by its id where name is ''; exactly one of the two is given, the other one is '' or zero. */
 export interface DeleteTopics {
   type: 'deleteTopics'
   topics: { name: string; topicId: Uuid }[]

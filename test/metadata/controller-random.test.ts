@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { NO_NODE } from '../../src/lib/ids.js'
+import { NO_NODE, ZERO_UUID } from '../../src/lib/ids.js'
 import { randomBelow, SeededRandom } from '../../src/lib/prng.js'
 import { ConfigView, countedReplicas, effectiveMinIsr } from '../../src/metadata/configs.js'
 import type { PartitionImage } from '../../src/metadata/image.js'
@@ -72,7 +72,7 @@ class RandomRun {
             replicationFactor: this.pick([-1, 1, 2, 3]),
           }),
       ],
-      [1, () => cluster.decide({ type: 'deleteTopics', topics: [{ name: topic, topicId: '' }] })],
+      [1, () => cluster.decide({ type: 'deleteTopics', topics: [{ name: topic, topicId: ZERO_UUID }] })],
       [1, () => this.addPartitions(topic)],
       [4, () => this.reassign(topic)],
       [

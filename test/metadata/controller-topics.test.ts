@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ZERO_UUID } from '../../src/lib/ids.js'
 import type { AlterConfigs } from '../../src/metadata/commands.js'
 import { ErrorCode } from '../../src/wire/errors.js'
 import { Cluster } from './cluster.js'
@@ -193,10 +194,10 @@ describe('DeleteTopics', () => {
     const reply = cluster.decide({
       type: 'deleteTopics',
       topics: [
-        { name: 'a', topicId: '' },
+        { name: 'a', topicId: ZERO_UUID },
         { name: '', topicId: b },
-        { name: 'a', topicId: '' },
-        { name: '', topicId: b },
+        { name: 'c', topicId: ZERO_UUID },
+        { name: '', topicId: 'unknown' },
       ],
     })
     expect(reply.topics.map(({ errorCode }) => errorCode)).toEqual([
@@ -209,10 +210,57 @@ describe('DeleteTopics', () => {
     expect(cluster.committed.topicConfig('a').size).toBe(0)
   })
 
+  it('deletes none of those that are named twice, by name, by id or by both', () => {
+    const cluster = Cluster.of(1)
+    for (const name of ['a', 'b', 'c', 'd']) cluster.createOn(name, [1])
+    const idOf = (name: string): string => cluster.committed.topicsByName.get(name)!.id
+    const reply = cluster.decide({
+      type: 'deleteTopics',
+      topics: [
+        { name: 'a', topicId: ZERO_UUID },
+        { name: '', topicId: idOf('b') },
+        { name: 'a', topicId: ZERO_UUID },
+        { name: '', topicId: idOf('b') },
+        { name: 'c', topicId: ZERO_UUID },
+        { name: '', topicId: idOf('c') },
+        { name: 'e', topicId: ZERO_UUID },
+        { name: 'e', topicId: ZERO_UUID },
+        { name: 'd', topicId: ZERO_UUID },
+      ],
+    })
+    expect(reply.topics.map(({ errorCode }) => errorCode)).toEqual([
+      ...Array.from({ length: 8 }, () => ErrorCode.INVALID_REQUEST),
+      0,
+    ])
+    expect(reply.topics[0]!.errorMessage).toBe(
+      'topic a is named more than once in this request, and nothing was done for it: name it once',
+    )
+    expect([...cluster.committed.topicsByName.keys()]).toEqual(['a', 'b', 'c'])
+  })
+
+  it('takes a name or an id, and neither both nor none', () => {
+    const cluster = Cluster.of(1)
+    cluster.createOn('a', [1])
+    cluster.createOn('b', [1])
+    const reply = cluster.decide({
+      type: 'deleteTopics',
+      topics: [
+        { name: 'a', topicId: cluster.committed.topicsByName.get('b')!.id },
+        { name: '', topicId: ZERO_UUID },
+      ],
+    })
+    expect(reply.topics.map(({ errorCode }) => errorCode)).toEqual([
+      ErrorCode.INVALID_REQUEST,
+      ErrorCode.INVALID_REQUEST,
+    ])
+    expect(reply.topics[0]!.errorMessage).toContain('name the topic by one of the two')
+    expect(cluster.last).toEqual([])
+  })
+
   it('can be forbidden', () => {
     const cluster = Cluster.of(1, { properties: new Map([['delete.topic.enable', 'false']]) })
     cluster.createOn('a', [1])
-    const reply = cluster.decide({ type: 'deleteTopics', topics: [{ name: 'a', topicId: '' }] })
+    const reply = cluster.decide({ type: 'deleteTopics', topics: [{ name: 'a', topicId: ZERO_UUID }] })
     expect(reply.topics[0]!.errorCode).toBe(ErrorCode.TOPIC_DELETION_DISABLED)
   })
 })
@@ -243,6 +291,20 @@ describe('CreatePartitions', () => {
     ).toEqual([2, 2, 2])
     expect(add(cluster, 4, [{ replicas: [3, 1] }]).errorCode).toBe(0)
     expect(cluster.partition('t', 3).replicas).toEqual([3, 1])
+  })
+
+  it('grows none of those that are named twice', () => {
+    const cluster = Cluster.of(1)
+    cluster.createOn('t', [1])
+    cluster.createOn('u', [1])
+    const topics = ['t', 'u', 't'].map((name, i) => ({ name, count: 2 + i, assignments: [] }))
+    const reply = cluster.decide({ type: 'createPartitions', validateOnly: false, topics })
+    expect(reply.topics.map(({ errorCode }) => errorCode)).toEqual([
+      ErrorCode.INVALID_REQUEST,
+      0,
+      ErrorCode.INVALID_REQUEST,
+    ])
+    expect(cluster.committed.topicsByName.get('t')!.partitions).toHaveLength(1)
   })
 
   it('refuses fewer, wrong assignments and unknown topics', () => {
@@ -364,6 +426,29 @@ describe('configurations', () => {
       'message.timestamp.type: "Never" is not allowed; it must be one of CreateTime, LogAppendTime',
     )
     expect(cluster.last).toEqual([])
+  })
+
+  it('changes none of the resources that are named twice', () => {
+    const cluster = Cluster.of(1)
+    cluster.createOn('t', [1])
+    cluster.createOn('u', [1])
+    const resource = (resourceName: string, value: string) => ({
+      resourceType: 'topic' as const,
+      resourceName,
+      operations: [{ name: 'retention.ms', operation: 'set' as const, value }],
+    })
+    const { resources } = cluster.decide({
+      type: 'alterConfigs',
+      validateOnly: false,
+      replaceAll: false,
+      resources: [resource('t', '1'), resource('u', '2'), resource('t', '3')],
+    })
+    expect(resources.map(({ errorCode }) => errorCode)).toEqual([
+      ErrorCode.INVALID_REQUEST,
+      0,
+      ErrorCode.INVALID_REQUEST,
+    ])
+    expect(cluster.committed.topicConfig('t').size).toBe(0)
   })
 
   it('writes nothing where nothing changes, or where it only validates', () => {

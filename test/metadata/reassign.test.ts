@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { NodeId } from '../../src/lib/ids.js'
+import { type NodeId, ZERO_UUID } from '../../src/lib/ids.js'
 import { MutableImage } from '../../src/metadata/replay.js'
 import { ErrorCode } from '../../src/wire/errors.js'
 import { Cluster } from './cluster.js'
@@ -129,7 +129,7 @@ describe('KIP-455: a reassignment', () => {
   it('ends with its topic', () => {
     const cluster = of(4, [1, 2, 3])
     reassign(cluster, [2, 3, 4])
-    cluster.decide({ type: 'deleteTopics', topics: [{ name: 't', topicId: '' }] })
+    cluster.decide({ type: 'deleteTopics', topics: [{ name: 't', topicId: ZERO_UUID }] })
     expect(reassign(cluster, null)).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
   })
 

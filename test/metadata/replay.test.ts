@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ZERO_UUID } from '../../src/lib/ids.js'
 import type { MetadataRecord, PartitionRecord } from '../../src/metadata/records.js'
 import { MutableImage } from '../../src/metadata/replay.js'
 import { Cluster } from './cluster.js'
@@ -85,7 +86,7 @@ describe('MutableImage', () => {
     const cluster = Cluster.of(3)
     for (const name of ['c', 'a', 'b']) cluster.create(name)
     cluster.register(1)
-    cluster.decide({ type: 'deleteTopics', topics: [{ name: 'c', topicId: '' }] })
+    cluster.decide({ type: 'deleteTopics', topics: [{ name: 'c', topicId: ZERO_UUID }] })
     cluster.create('c')
     const restored = MutableImage.replay(cluster.committed.toRecords())
     expect([...restored.topicsByName.keys()]).toEqual(['a', 'b', 'c'])

@@ -8,6 +8,7 @@ import { overridesOf } from '../configs.js'
 import { KOGGE_VERSION_2, KOGGE_VERSION_FEATURE } from '../features.js'
 import { electLeaderless } from './brokers.js'
 import { CommandError } from './command-error.js'
+import { namedTwice, repeated } from './duplicates.js'
 import { effectiveMinIsrs, settleMinIsr } from './min-isr.js'
 import type { ControllerState } from './state.js'
 
@@ -19,13 +20,11 @@ type Operation = Resource['operations'][number]
 /** IncrementalAlterConfigs (KIP-339) and AlterConfigs: each resource as a whole or not at all. */
 export function alterConfigs(state: ControllerState, command: AlterConfigs): ControllerReply {
   const minIsrsBefore = touches(command, MIN_ISR) ? effectiveMinIsrs(state) : undefined
-  const seen = new Set<string>()
+  const isRepeated = repeated(command.resources, keyOf)
   const resources = command.resources.map((resource): AlterConfigsResult => {
     const { resourceType, resourceName } = resource
     try {
-      const key = `${resourceType} ${resourceName}`
-      if (seen.has(key)) throw new CommandError(ErrorCode.INVALID_REQUEST, `${key} is named more than once`)
-      seen.add(key)
+      if (isRepeated(resource)) throw namedTwice(keyOf(resource))
       const changes = changedValues(state, resource, command.replaceAll)
       state.chargeConfigs(resourceName, changes)
       if (!command.validateOnly) {
@@ -43,6 +42,10 @@ export function alterConfigs(state: ControllerState, command: AlterConfigs): Con
   // Where an unclean election is allowed now, it need not wait for the next change.
   if (touches(command, 'unclean.leader.election.enable')) electLeaderless(state, () => true)
   return { type: 'alterConfigs', resources }
+}
+
+function keyOf({ resourceType, resourceName }: Resource): string {
+  return `${resourceType} ${resourceName}`
 }
 
 /** What every partition would have to be looked at for. */
@@ -64,9 +67,7 @@ function changedValues(
   const next = new Map(replaceAll ? [] : present)
   const seen = new Set<string>()
   for (const operation of resource.operations) {
-    if (seen.has(operation.name)) {
-      throw new CommandError(ErrorCode.INVALID_REQUEST, `${operation.name} is named more than once`)
-    }
+    if (seen.has(operation.name)) throw namedTwice(operation.name)
     seen.add(operation.name)
     const definition = alterableDefinition(resource, operation.name)
     const value = appliedOperation(

@@ -1,6 +1,7 @@
 import { ErrorCode } from '../../wire/errors.js'
 import type { ControllerReply, CreatePartitions, NamedResult } from '../commands.js'
 import { CommandError } from './command-error.js'
+import { namedTwice, repeated } from './duplicates.js'
 import { targetOf } from './reassignment.js'
 import type { ControllerState } from './state.js'
 import { emitPartition, PlacementBudget, validateReplicas } from './topics.js'
@@ -10,13 +11,10 @@ const OFFSETS_TOPIC = '__consumer_offsets'
 
 export function createPartitions(state: ControllerState, command: CreatePartitions): ControllerReply {
   const budget = new PlacementBudget(state)
-  const seen = new Set<string>()
+  const isRepeated = repeated(command.topics, ({ name }) => name)
   const topics = command.topics.map((asked): NamedResult => {
     try {
-      if (seen.has(asked.name)) {
-        throw new CommandError(ErrorCode.INVALID_REQUEST, `topic ${asked.name} is named more than once`)
-      }
-      seen.add(asked.name)
+      if (isRepeated(asked)) throw namedTwice(`topic ${asked.name}`)
       addPartitions(state, asked, budget, command.validateOnly)
       return { name: asked.name, errorCode: ErrorCode.NONE, errorMessage: '' }
     } catch (error) {

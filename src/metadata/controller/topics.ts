@@ -11,10 +11,12 @@ import type {
 } from '../commands.js'
 import { validateConfig } from '../config/definitions.js'
 import { TOPIC_CONFIGS } from '../config/topic-definitions.js'
+import type { TopicImage } from '../image.js'
 import { Placement } from '../placement.js'
 import { collisionKey, invalidTopicName } from '../topic-names.js'
 import { unknownTopicKey } from './alter-configs.js'
 import { CommandError } from './command-error.js'
+import { namedTwice, repeated } from './duplicates.js'
 import type { ControllerState } from './state.js'
 
 /** A limit on what one command may put into one batch. */
@@ -42,13 +44,10 @@ export class PlacementBudget {
 
 export function createTopics(state: ControllerState, command: CreateTopics): ControllerReply {
   const budget = new PlacementBudget(state)
-  const named = new Map<string, number>()
-  for (const { name } of command.topics) named.set(name, (named.get(name) ?? 0) + 1)
+  const isRepeated = repeated(command.topics, ({ name }) => name)
   const topics = command.topics.map((topic): CreateTopicResult => {
     try {
-      if (named.get(topic.name)! > 1) {
-        throw new CommandError(ErrorCode.INVALID_REQUEST, `topic ${topic.name} is named more than once`)
-      }
+      if (isRepeated(topic)) throw namedTwice(`topic ${topic.name}`)
       return createTopic(state, topic, budget, command.validateOnly)
     } catch (error) {
       if (!(error instanceof CommandError)) throw error
@@ -224,26 +223,53 @@ export function emitPartition(
   })
 }
 
+type NamedTopic = DeleteTopics['topics'][number]
+
 export function deleteTopics(state: ControllerState, command: DeleteTopics): ControllerReply {
-  const topics = command.topics.map(({ name, topicId }): DeleteTopicResult => {
-    const byId = name === ''
-    const topic = byId ? state.image.topicsById.get(topicId) : state.image.topicsByName.get(name)
-    const answer = (errorCode: number, errorMessage: string): DeleteTopicResult => ({
-      name: topic?.name ?? name,
-      topicId: topic?.id ?? topicId,
-      errorCode,
-      errorMessage,
-    })
-    if (!state.configs.bool('delete.topic.enable')) {
-      return answer(ErrorCode.TOPIC_DELETION_DISABLED, 'delete.topic.enable is false')
+  // All are looked up before any is deleted: a name and an id may be those of one topic.
+  const entries = command.topics.map((named) => ({ named, topic: topicOf(state, named) }))
+  const isRepeated = repeated(entries, ({ named, topic }) => topic?.id ?? `${named.name} ${named.topicId}`)
+  const topics = entries.map((entry): DeleteTopicResult => {
+    const { named, topic } = entry
+    const { name, id: topicId } = topic ?? { name: named.name, id: named.topicId }
+    try {
+      deleteTopic(state, named, topic, isRepeated(entry))
+      return { name, topicId, errorCode: ErrorCode.NONE, errorMessage: '' }
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error
+      return { name, topicId, errorCode: error.errorCode, errorMessage: error.message }
     }
-    if (topic === undefined) {
-      return byId
-        ? answer(ErrorCode.UNKNOWN_TOPIC_ID, `no topic has the id ${topicId}`)
-        : answer(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `topic ${name} does not exist`)
-    }
-    state.emit({ type: 'removeTopicRecord', topicId: topic.id })
-    return answer(ErrorCode.NONE, '')
   })
   return { type: 'deleteTopics', topics }
+}
+
+/** Undefined also where both a name and an id are given, which may be two topics, or neither. */
+function topicOf({ image }: ControllerState, { name, topicId }: NamedTopic): TopicImage | undefined {
+  if (topicId === ZERO_UUID) return image.topicsByName.get(name)
+  return name === '' ? image.topicsById.get(topicId) : undefined
+}
+
+function deleteTopic(
+  state: ControllerState,
+  { name, topicId }: NamedTopic,
+  topic: TopicImage | undefined,
+  isRepeated: boolean,
+): void {
+  if (!state.configs.bool('delete.topic.enable')) {
+    throw new CommandError(ErrorCode.TOPIC_DELETION_DISABLED, 'delete.topic.enable is false')
+  }
+  const byId = name === ''
+  if (byId === (topicId === ZERO_UUID)) {
+    const given = byId
+      ? 'neither a name nor an id is given'
+      : `the name ${name} and the id ${topicId} are given`
+    throw new CommandError(ErrorCode.INVALID_REQUEST, `${given}: name the topic by one of the two`)
+  }
+  if (isRepeated) throw namedTwice(`topic ${topic?.name ?? (byId ? topicId : name)}`)
+  if (topic === undefined) {
+    throw byId
+      ? new CommandError(ErrorCode.UNKNOWN_TOPIC_ID, `no topic has the id ${topicId}`)
+      : new CommandError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `topic ${name} does not exist`)
+  }
+  state.emit({ type: 'removeTopicRecord', topicId: topic.id })
 }

@@ -211,7 +211,7 @@ describe('the metadata cache', () => {
     const a = n.cluster.committed.topicsByName.get('a')!.id
     n.cluster.setConfig('topic', 'a', 'retention.ms', '1')
     n.cache.applyCommitted(n.cluster.last, n.cluster.index)
-    n.cluster.decide({ type: 'deleteTopics', topics: [{ name: 'a', topicId: '' }] })
+    n.cluster.decide({ type: 'deleteTopics', topics: [{ name: 'a', topicId: ZERO_UUID }] })
     n.cache.applyCommitted(n.cluster.last, n.cluster.index)
     n.cluster.kill(3)
     n.cache.applyCommitted(n.cluster.last, n.cluster.index)
@@ -238,7 +238,7 @@ describe('the metadata cache', () => {
     const a = n.cluster.committed.topicsByName.get('a')!.id
     const changes: MetadataChange[] = []
     n.cache.onChange((change) => changes.push(change))
-    n.cluster.decide({ type: 'deleteTopics', topics: [{ name: 'a', topicId: '' }] })
+    n.cluster.decide({ type: 'deleteTopics', topics: [{ name: 'a', topicId: ZERO_UUID }] })
     n.sync()
     expect(changes).toMatchObject([{ everything: true, topicsDeleted: new Map([[a, 'a']]) }])
   })
