@@ -46,6 +46,7 @@ class Bench {
     nodeId: 1,
     clusterId: 'AAAAAAAAAAAAAAAAAAAAAA',
     voters: BROKERS,
+    isController: () => false,
     properties: new Map(),
     random: new SeededRandom(1),
     logger: SILENT,

@@ -51,6 +51,7 @@ export class Cluster {
       nodeId: 1,
       clusterId: 'cluster',
       voters: [1, 2, 3],
+      isController: () => false,
       properties: new Map(),
       random: new SeededRandom(1),
       logger: SILENT,

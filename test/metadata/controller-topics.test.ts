@@ -428,6 +428,36 @@ describe('configurations', () => {
     expect(cluster.last).toEqual([])
   })
 
+  it('of a node that is neither a broker nor a controller are refused, and those that are left of it can be removed', () => {
+    const cluster = Cluster.of(2, { isController: (id) => id === 9 })
+    const set = (id: string, value?: string) => cluster.setConfig('broker', id, 'log.retention.ms', value)
+    expect(set('7', '1')).toMatchObject({
+      errorCode: ErrorCode.BROKER_ID_NOT_REGISTERED,
+      errorMessage:
+        'node 7 is neither a registered broker nor a controller: name one that is, or start it first',
+    })
+    expect(cluster.last).toEqual([])
+    expect([set('2', '1'), set('9', '1')].map(({ errorCode }) => errorCode)).toEqual([0, 0])
+    cluster.setConfig('broker', '2', 'log.retention.bytes', '1')
+    cluster.decide({ type: 'unregisterBroker', brokerId: 2 })
+    expect(set('2', '2').errorCode).toBe(ErrorCode.BROKER_ID_NOT_REGISTERED)
+    const append = alter(cluster, [], {
+      resources: [
+        {
+          resourceType: 'broker',
+          resourceName: '2',
+          operations: [{ name: 'log.cleanup.policy', operation: 'append', value: 'compact' }],
+        },
+      ],
+    })
+    expect(append.errorCode).toBe(ErrorCode.BROKER_ID_NOT_REGISTERED)
+    expect(set('2').errorCode).toBe(0)
+    expect([...cluster.committed.brokerConfig(2)]).toEqual([['log.retention.bytes', '1']])
+    const resources = [{ resourceType: 'broker' as const, resourceName: '2', operations: [] }]
+    expect(alter(cluster, [], { replaceAll: true, resources }).errorCode).toBe(0)
+    expect(cluster.committed.brokerConfig(2).size).toBe(0)
+  })
+
   it('changes none of the resources that are named twice', () => {
     const cluster = Cluster.of(1)
     cluster.createOn('t', [1])

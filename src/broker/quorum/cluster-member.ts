@@ -33,6 +33,8 @@ export interface MemberEnvironment {
   onLeadership(): void
   onApplied(): void
   onVoters(configuration: Configuration): void
+  /** A voter, or a controller that follows. */
+  isController(nodeId: NodeId): boolean
   onMembership(result: MembershipResult): void
   /** The controller acts: whoever of these brokers is gone must be found out. */
   onActive(unfencedBrokers: readonly NodeId[]): void
@@ -92,6 +94,7 @@ export class ClusterMember {
       nodeId,
       clusterId: this.clusterId,
       voters: options.configuredBrokers,
+      isController: (node) => environment.isController(node),
       properties: options.properties,
       random,
       logger: options.logger,

@@ -305,11 +305,16 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
 
   private refuseFeatures(command: UpdateFeatures): ControllerReply | undefined {
     const { network, state } = this
-    const voterIds = this.member!.configuration.voters.map((voter) => voter.nodeId)
-    const controllers = new Set([...voterIds, ...network.knownControllers()])
+    const controllers = this.controllers()
     controllers.delete(this.options.nodeId)
     const nodeIds = [...controllers].filter((nodeId) => !state.image.brokers.has(nodeId))
     return refuseFeatures(command, { nodeIds, supportedBy: (nodeId) => network.supportedBy(nodeId) })
+  }
+
+  /** The voters, and the controllers that follow. */
+  private controllers(): Set<NodeId> {
+    const voterIds = this.member!.configuration.voters.map((voter) => voter.nodeId)
+    return new Set([...voterIds, ...this.network.knownControllers()])
   }
 
   private changeVoters(
@@ -405,6 +410,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
           this.network.setVoters(configuration.voters)
           this.checkMembership()
         },
+        isController: (nodeId) => this.controllers().has(nodeId),
         onMembership: (result) => this.membership.onResult(result),
         onActive: (brokers) => this.probeBrokers(brokers),
       },

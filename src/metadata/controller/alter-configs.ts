@@ -86,6 +86,7 @@ function changedValues(
   for (const [name, value] of next) if (present.get(name) !== value) changes.set(name, value)
   for (const name of present.keys()) if (!next.has(name)) changes.set(name, undefined)
   validateRemovals(resource, changes)
+  validateExistence(state, resource, changes)
   return changes
 }
 
@@ -98,6 +99,20 @@ function validateRemovals(
   if (!changes.has(MIN_ISR) || changes.get(MIN_ISR) !== undefined) return
   const message = `${MIN_ISR} of all brokers cannot be removed, since the eligible leader replicas rest on it: set the value that is to hold`
   throw new CommandError(ErrorCode.INVALID_CONFIG, message)
+}
+
+/** Where nobody has this id, what was set before can be removed, and nothing be set. */
+function validateExistence(
+  state: ControllerState,
+  { resourceType, resourceName }: Resource,
+  changes: Map<string, string | undefined>,
+): void {
+  if (resourceType !== 'broker' || resourceName === '') return
+  const nodeId = Number(resourceName)
+  if (state.image.brokers.has(nodeId) || state.options.isController(nodeId)) return
+  if ([...changes.values()].every((value) => value === undefined)) return
+  const message = `node ${resourceName} is neither a registered broker nor a controller: name one that is, or start it first`
+  throw new CommandError(ErrorCode.BROKER_ID_NOT_REGISTERED, message)
 }
 
 function validateResource(state: ControllerState, { resourceType, resourceName }: Resource): void {

@@ -22,6 +22,8 @@ export interface ControllerOptions {
   clusterId: string
   /** The configured voters that are brokers too: how many brokers the cluster is meant to have. */
   voters: readonly NodeId[]
+  /** It votes, or follows as a controller: a node that may have configurations without being a broker. */
+  isController: (nodeId: NodeId) => boolean
   /** This node's static configuration, Kafka's keys. */
   properties: ReadonlyMap<string, string>
   random: Random

@@ -221,14 +221,12 @@ export class TestNode {
     })
   }
 
-  setConfig(name: string, value: string): TestReply {
+  setConfig(name: string, value: string, resourceName = ''): TestReply {
     return this.submit({
       type: 'alterConfigs',
       validateOnly: false,
       replaceAll: false,
-      resources: [
-        { resourceType: 'broker', resourceName: '', operations: [{ name, operation: 'set', value }] },
-      ],
+      resources: [{ resourceType: 'broker', resourceName, operations: [{ name, operation: 'set', value }] }],
     })
   }
 

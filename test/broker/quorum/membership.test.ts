@@ -359,6 +359,27 @@ describe('changes of the voters', () => {
       type: 'alterConfigs',
     })
   })
+  it('a controller has configurations of its own without a registration, voting or not; other nodes need one', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const learner = cluster.add(4, { bootstrap: THREE })
+    const broker = cluster.add(5, { isController: false, bootstrap: THREE })
+    for (const node of [learner, broker]) {
+      node.start()
+      cluster.until(() => node.leader !== undefined)
+    }
+    const codeOf = (id: number): number | undefined => {
+      const reply = cluster.reply(leader.setConfig('log.retention.ms', '1', String(id)))
+      return reply.type === 'alterConfigs' ? reply.resources[0]!.errorCode : undefined
+    }
+    expect([1, 2, 3, 4, 5, 6].map(codeOf)).toEqual([
+      ...[ErrorCode.NONE, ErrorCode.NONE, ErrorCode.NONE, ErrorCode.NONE],
+      ...[ErrorCode.BROKER_ID_NOT_REGISTERED, ErrorCode.BROKER_ID_NOT_REGISTERED],
+    ])
+    cluster.reply(broker.register())
+    expect(codeOf(5)).toBe(ErrorCode.NONE)
+  })
   it('a node that catches up hangs up on no voter that its log does not name yet', () => {
     const cluster = new TestCluster(THREE)
     cluster.startAll()
