@@ -1,5 +1,6 @@
-import type { ControllerReply } from '../../metadata/commands.js'
+import type { ControllerCommand, ControllerReply } from '../../metadata/commands.js'
 import { ErrorCode } from '../../wire/errors.js'
+import { MAX_COMMAND_BYTES } from './command-queue.js'
 
 const CODES = {
   notController: ErrorCode.NOT_CONTROLLER,
@@ -14,4 +15,10 @@ const CODES = {
 /** All may be tried again; after `notController` the outcome of a command that was sent is unknown. */
 export function failed(kind: keyof typeof CODES, errorMessage: string): ControllerReply {
   return { type: 'failed', errorCode: CODES[kind], errorMessage }
+}
+
+/** It would be again. */
+export function tooLarge({ type }: ControllerCommand, bytes: number): ControllerReply {
+  const errorMessage = `${type}: the request takes about ${bytes} bytes, more than the ${MAX_COMMAND_BYTES} that the controller takes at once: split it into several requests`
+  return { type: 'failed', errorCode: ErrorCode.INVALID_REQUEST, errorMessage }
 }

@@ -5,6 +5,13 @@ export interface QueueLimits {
   readonly bytes: number
 }
 
+/**
+ * Of one command, as `commandBytes` counts, wherever the controller is: a command to another node travels as one
+ * message, and the transport drops what is larger than 16 MiB. Encoded, a command has at most three times as many bytes
+ * (a character of a string up to three, a number or a frame up to twelve); the rest is for the context of whoever asks.
+ */
+export const MAX_COMMAND_BYTES = 5 * 1024 * 1024
+
 /** What clients may fill. The rest is kept for the brokers' own commands: heartbeats and ISR changes must get through. */
 const CLIENTS_SHARE = 0.75
 /** Of a number, a flag, a key or an object's frame. */

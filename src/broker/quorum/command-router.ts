@@ -2,8 +2,14 @@ import type { NodeId, Term } from '../../lib/ids.js'
 import type { CommandContext, ControllerCommand, ControllerReply } from '../../metadata/commands.js'
 import type { Clock, Timer } from '../../ports/clock.js'
 import type { PeerMessage } from '../peer-message.js'
-import { failed } from './command-errors.js'
-import { CommandQueue, commandBytes, isBrokersOwn, type QueueLimits } from './command-queue.js'
+import { failed, tooLarge } from './command-errors.js'
+import {
+  CommandQueue,
+  commandBytes,
+  isBrokersOwn,
+  MAX_COMMAND_BYTES,
+  type QueueLimits,
+} from './command-queue.js'
 
 /** What the router asks of the rest of the reactor. */
 export interface RouterEnvironment {
@@ -169,6 +175,10 @@ export class CommandRouter {
       return undefined
     }
     const bytes = commandBytes(command)
+    if (bytes > MAX_COMMAND_BYTES) {
+      done(tooLarge(command, bytes))
+      return undefined
+    }
     if (!this.queue.add(bytes, isBrokersOwn(context))) {
       done(failed('busy', `${this.queue} wait for the controller at node ${this.environment.nodeId} already`))
       return undefined

@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { MAX_MESSAGE_BYTES } from '../../../src/adapters/grpc-peer-lane.js'
+import { createPeerMessageCodec } from '../../../src/adapters/peer-codec.js'
 import type { PeerMessage } from '../../../src/broker/peer-message.js'
+import { commandBytes, MAX_COMMAND_BYTES } from '../../../src/broker/quorum/command-queue.js'
 import { CommandRouter, type RouterEnvironment } from '../../../src/broker/quorum/command-router.js'
 import type { CommandContext, ControllerCommand, ControllerReply } from '../../../src/metadata/commands.js'
+import { ErrorCode } from '../../../src/wire/errors.js'
 import { SimWorldClock } from '../../sim/clock.js'
 
 const CONTEXT: CommandContext = { principal: 'User:a', clientId: '', clientAddress: '', listener: '' }
@@ -47,6 +51,72 @@ it('tells of a command that waits because the controller of this node cannot dec
   expect(held).toEqual([COMMAND])
   expect(replies).toEqual([])
   router.close()
+})
+
+describe('a command that is too large for a message between two nodes', () => {
+  /** Of so many bytes as the queue counts them, in characters that take three in a message. */
+  const commandOf = (bytes: number): ControllerCommand => {
+    const commandWith = (value: string): ControllerCommand => ({
+      type: 'alterConfigs',
+      validateOnly: false,
+      replaceAll: false,
+      resources: [
+        {
+          resourceType: 'topic',
+          resourceName: 't',
+          operations: [{ name: 'cleanup.policy', operation: 'set', value }],
+        },
+      ],
+    })
+    return commandWith('\u20ac'.repeat(bytes - commandBytes(commandWith(''))))
+  }
+
+  it.each([
+    ['here', 1],
+    ['elsewhere', 2],
+    ['nowhere', undefined],
+  ])('is refused with what to do, where the controller is %s', (_, leader) => {
+    const { world, router, state, sent, held, replies, abandoned } = routerOf()
+    state.leader = leader
+    const command = commandOf(MAX_COMMAND_BYTES + 1)
+    router.submit(command, CONTEXT, 30_000, (reply) => replies.push(reply))
+    router.onCommand(3, { type: 'command', requestId: 1, command, context: CONTEXT, timeoutMs: 30_000 })
+    world.runFor(10)
+    expect([sent.length, held.length]).toEqual([0, 0])
+    const reply = {
+      type: 'failed',
+      errorCode: ErrorCode.INVALID_REQUEST,
+      errorMessage:
+        'alterConfigs: the request takes about 5242881 bytes, more than the 5242880 that the controller takes at once: split it into several requests',
+    }
+    expect(replies).toEqual([reply])
+    expect(abandoned).toEqual([{ to: 3, message: { type: 'commandReply', requestId: 1, reply } }])
+    router.close()
+  })
+
+  it('and the largest that is taken fits, whatever it is made of', () => {
+    const codec = createPeerMessageCodec()
+    const partitions = Array.from({ length: 215_000 }, () => ({ topic: '', partitionId: -1 }))
+    const electLeaders: ControllerCommand = { type: 'electLeaders', unclean: true, all: false, partitions }
+    const creation = {
+      numPartitions: -1,
+      replicationFactor: -1,
+      assignments: [],
+      configs: [],
+      internal: true,
+    }
+    const topics = Array.from({ length: 92_000 }, () => ({ name: '', ...creation }))
+    const createTopics: ControllerCommand = { type: 'createTopics', validateOnly: true, topics }
+    const long = 'x'.repeat(32_767)
+    const context = { principal: long, clientId: long, clientAddress: long, listener: long }
+    for (const command of [commandOf(MAX_COMMAND_BYTES), electLeaders, createTopics]) {
+      const bytes = commandBytes(command)
+      expect(bytes).toBeLessThanOrEqual(MAX_COMMAND_BYTES)
+      expect(bytes).toBeGreaterThan(0.75 * MAX_COMMAND_BYTES)
+      const message = codec.encode({ type: 'command', requestId: 1, command, context, timeoutMs: 120_000 })
+      expect(message.length).toBeLessThan(MAX_MESSAGE_BYTES)
+    }
+  })
 })
 
 describe('a command whose sender is gone', () => {
