@@ -50,7 +50,14 @@ export type ProposalResult =
   | { type: 'superseded' }
   | { type: 'retry' }
 
-/** After so many refusals of a proposal whose first outcome was unknown, no copy of it can still be on its way. */
+/**
+ * After so many refusals of a proposal whose first outcome was unknown, a copy that is still on its way is not reckoned
+ * with any more. That is no proof. A controller takes what one stream brings in order, and drops what it holds when its
+ * office ends; but a copy may come late over a stream that broke, or be held while the log is full and decided after a
+ * later one. No time bounds the former, since a command's time-out begins anew where it arrives. The back-offs between
+ * so many refusals make about a second and a half, and for so long the high watermark waits for a replica that is
+ * perhaps dead.
+ */
 const REFUSALS_THAT_SETTLE_AN_UNKNOWN_OUTCOME = 5
 const RETRY_MIN_MS = 50
 const RETRY_MAX_MS = 1_000
@@ -269,7 +276,7 @@ export class LeaderState {
   /**
    * A plain refusal proves that the ISR is still the committed one. After an attempt whose outcome was unknown it
    * does not: a copy may still be under way and find the replica eligible again. Then stay with the maximal ISR and
-   * ask again, until no copy can be left.
+   * ask again, a few times.
    */
   private onRefused(): void {
     this.refusals += 1

@@ -10,8 +10,9 @@ import type { ControllerState } from './state.js'
 type RegisterReply = Extract<ControllerReply, { type: 'registerBroker' }>
 
 /**
- * A new process (KIP-903). The same data directory proves, by its lock, that the old process is dead: it is fenced in
- * the same batch, without waiting for its session. Another directory must wait until the old session has ended.
+ * A new process (KIP-903). The same data directory proves, by its lock, that the old process is dead: it is fenced
+ * without waiting for its session. Another directory must wait until the old session has ended. Either way the new one
+ * is registered when the former one is settled; until then it is told to try again.
  */
 export function registerBroker(
   state: ControllerState,
