@@ -5,7 +5,7 @@ import { isAside, PARTITION_METADATA, parsePartitionDirectory } from './file-nam
 import type { LogCheckpoints } from './log-checkpoints.js'
 import type { LogContext } from './log-context.js'
 import type { LogManagerOptions } from './log-manager-options.js'
-import { cleanLog, opened, readTopicId, recoveredLog } from './log-opening.js'
+import { cleanLog, opened, readTopicId, recoveredLog, rewriteTopicId } from './log-opening.js'
 import { PartitionLog } from './partition-log.js'
 import { recoverLog } from './recovery.js'
 import { LogDamage } from './segment.js'
@@ -162,6 +162,8 @@ export class LogLoader {
           'cut a torn end that was never synced',
         )
       }
+      // Nothing of it was ever known to be durable.
+      if (recoveryPoint <= logStartOffset) rewriteTopicId(this.context, name)
       const found = recoveredLog(recovered, stored?.isSettled === true)
       const log = new PartitionLog(this.context, topic, topicId, partition, name, config, found)
       log.open()

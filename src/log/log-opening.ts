@@ -124,6 +124,18 @@ export function removeFiles({ disk, handles }: LogContext, directory: string): v
   disk.removeTree(directory)
 }
 
+/** Puts the file that tells the topic id on the disk again: its own sync may have failed (`rewrite.ts`). @throws DiskError */
+export function rewriteTopicId({ disk }: Pick<LogContext, 'disk'>, directory: string): void {
+  const path = `${directory}/${PARTITION_METADATA}`
+  const bytes = readWhole(disk, path)
+  const file = disk.open(path)
+  try {
+    file.write(0, [bytes])
+  } finally {
+    file.close()
+  }
+}
+
 /** null: the file is missing, damaged or unreadable. */
 export function readTopicId({ disk }: Pick<LogContext, 'disk'>, directory: string): Uuid | null {
   const path = `${directory}/${PARTITION_METADATA}`

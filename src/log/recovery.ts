@@ -6,6 +6,7 @@ import { type EpochEntry, readEpochCheckpoint } from './checkpoint-files.js'
 import { EpochCache } from './epoch-cache.js'
 import { DELETED_SUFFIX, EPOCH_CHECKPOINT, parseSegmentFile, segmentFile } from './file-names.js'
 import type { HandleCache } from './handle-cache.js'
+import { Rewrite } from './rewrite.js'
 import { HeaderReader, LogDamage, Segment } from './segment.js'
 
 /**
@@ -181,9 +182,16 @@ function rebuildEpochs(segments: readonly Segment[], epochs: EpochCache): void {
   }
 }
 
+/**
+ * Above the recovery point so much is written again at most. With `flush.before.ack` no more than what was under way lies
+ * there; without, nobody was promised that it is on the disk.
+ */
+const MAX_REWRITTEN_BYTES = 64 * 1024 * 1024
+
 /** One pass over the end of a log. */
 class Scan {
   truncatedBytes = 0
+  private rewrittenBytes = 0
   private expected: Offset = 0
   private lastEpoch: LeaderEpoch = -1
   /** A batch of an older epoch follows a newer one: it was truncated, and the truncation was not synced. */
@@ -210,7 +218,9 @@ class Scan {
         break
       }
       const start = at === first && !fromStart ? this.startPosition(segment) : 0
-      const damagedAt = this.scanSegment(segment, start, this.segments[at + 1]?.baseOffset)
+      const rewrite = new Rewrite(segment.file)
+      const damagedAt = this.scanSegment(segment, start, this.segments[at + 1]?.baseOffset, rewrite)
+      rewrite.finish()
       if (damagedAt < 0) continue
       this.cut(at, damagedAt, this.isStale)
       break
@@ -240,7 +250,12 @@ class Scan {
   }
 
   /** The position of the first damage; -1: none. Index entries from `start` on are made anew. */
-  private scanSegment(segment: Segment, start: number, nextBase: Offset | undefined): number {
+  private scanSegment(
+    segment: Segment,
+    start: number,
+    nextBase: Offset | undefined,
+    rewrite: Rewrite,
+  ): number {
     const { file, sizeInBytes } = segment
     const reader = new HeaderReader(file)
     const first = start === 0 ? null : reader.header(start)
@@ -262,6 +277,10 @@ class Scan {
       if (!this.fits(header, nextBase)) return position
       this.lastEpoch = header.leaderEpoch
       if (!this.isKnown(header)) this.epochs.noteBatch(header.leaderEpoch, header.baseOffset)
+      if (header.lastOffset >= this.input.recoveryPoint && this.rewrittenBytes <= MAX_REWRITTEN_BYTES) {
+        this.rewrittenBytes += batch.length
+        rewrite.add(position, batch)
+      }
       segment.noteBatch(header, position, header.sizeInBytes, this.input.indexIntervalBytes)
       position += header.sizeInBytes
       this.expected = header.lastOffset + 1

@@ -84,6 +84,31 @@ describe('an unclean stop', () => {
     }
   })
 
+  it.each([
+    0, 5,
+  ])('puts on the disk what an fsync failed to, %i records of which were synced before', (synced) => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, synced)
+    if (synced > 0) bench.sync(log)
+    appendMany(log, 3)
+    bench.disk.faults.failSync = () => {
+      bench.disk.faults.failSync = null
+      return true
+    }
+    log.sync(() => {})
+    bench.world.runFor(1_000)
+    expect(bench.offline?.message).toContain('EIO')
+    // The process ends, and the next one reads all of it: in the page cache, where every page is clean.
+    bench.kill()
+    bench.start()
+    expect(bench.log().durableEndOffset).toBe(synced + 3)
+    bench.powerCut()
+    expect(bench.start().quarantined).toEqual([])
+    expect(bench.log().logEndOffset).toBe(synced + 3)
+    expect(readAll(bench.log()).length).toBe((synced + 3) * 101)
+  })
+
   it('takes nothing behind the recovery point for committed: truncated batches may stand there again', () => {
     const bench = Bench.started()
     const log = bench.log()

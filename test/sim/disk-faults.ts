@@ -27,6 +27,12 @@ export const DISK_FAULTS = {
     return true
   },
 
+  failedStoreSync(context: FaultContext, node: SimNode): boolean {
+    context.world.struck('failedStoreSync', `the next sync of node ${node.id} where its Raft log lies fails`)
+    node.failNextStoreSync(gaveUp(context, node))
+    return true
+  },
+
   failedWrite(context: FaultContext, node: SimNode): boolean {
     context.world.struck('failedWrite', `the next write of node ${node.id} fails`)
     node.failNextAccess('write', gaveUp(context, node))

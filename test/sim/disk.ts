@@ -207,12 +207,13 @@ export class SimDisk implements Disk {
   sync(targets: readonly SyncTarget[], done: (error: DiskError | null) => void): void {
     const { generation, process } = this
     const paths = targets.map(targetPath)
-    const complete = this.beginSync(targets)
+    const { complete, fail } = this.beginSync(targets)
     this.world.schedule(null, this.faults.syncLatencyMs(), () => {
       if (generation !== this.generation) return
       // Asked now: a failure that was called off while the sync was under way does not come any more.
       const fails = this.faults.failSync?.(paths) === true
-      if (!fails) complete()
+      if (fails) fail()
+      else complete()
       const error = fails ? new DiskError('EIO', paths[0] ?? '', `EIO: fsync of ${paths.join(', ')}`) : null
       process?.input(() => done(error))
     })
@@ -220,10 +221,12 @@ export class SimDisk implements Disk {
 
   syncNow(targets: readonly SyncTarget[]): void {
     const paths = targets.map(targetPath)
+    const { complete, fail } = this.beginSync(targets)
     if (this.faults.failSync?.(paths) === true) {
+      fail()
       throw new DiskError('EIO', paths[0] ?? '', `EIO: fsync of ${paths.join(', ')}`)
     }
-    this.beginSync(targets)()
+    complete()
   }
 
   freeBytes(): number {
@@ -243,8 +246,10 @@ export class SimDisk implements Disk {
     return new DiskError('ENOSPC', path, `ENOSPC: no space for ${bytes} bytes in ${path}`)
   }
 
-  private beginSync(targets: readonly SyncTarget[]): () => void {
+  /** `fail`: the pages of files are lost to later syncs as well; a journal still has the entries of directories. */
+  private beginSync(targets: readonly SyncTarget[]): { complete(): void; fail(): void } {
     const files: (() => void)[] = []
+    const lost: (() => void)[] = []
     const changes = new Set<PendingEntry>()
     for (const target of targets) {
       this.syncCount++
@@ -255,18 +260,23 @@ export class SimDisk implements Disk {
       } else {
         const { inode } = target as SimFile
         const ticket = inode.beginSync()
+        lost.push(() => inode.failSync(ticket))
         files.push(() => {
           inode.endSync(ticket)
           this.recordSync.push({ timeMs: this.world.nowMs, path: target.path, size: ticket.size })
         })
       }
     }
-    return () => {
+    const complete = (): void => {
       for (const end of files) end()
       if (changes.size === 0) return
       for (const change of this.pending) if (changes.has(change)) change.apply()
       this.pending = this.pending.filter((change) => !changes.has(change))
     }
+    const fail = (): void => {
+      for (const lose of lost) lose()
+    }
+    return { complete, fail }
   }
 
   private link(parent: Directory, name: string, node: Directory | Inode): void {

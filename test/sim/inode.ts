@@ -121,6 +121,18 @@ export class Inode {
     }
   }
 
+  /**
+   * As Linux does with EIO: the pages are clean from now on and readable, and not on the device. A later sync, of this
+   * process or the next, succeeds without writing them.
+   */
+  failSync(ticket: SyncTicket): void {
+    const from = this.layers.indexOf(ticket.layer)
+    for (const layer of from < 0 ? [] : this.layers.slice(from)) {
+      for (const { page, version } of ticket.pages)
+        if (layer.dirty.get(page) === version) layer.dirty.delete(page)
+    }
+  }
+
   /** What was synced, and nothing else. */
   durableBytes(): Uint8Array {
     const { base, baseSize } = this.layers[0]!

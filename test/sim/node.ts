@@ -120,6 +120,15 @@ export class SimNode {
     }
   }
 
+  /** The same where the consensus keeps its log. */
+  failNextStoreSync(givenUp: () => void): void {
+    this.onGivenUp = givenUp
+    this.store.failSync = () => {
+      this.store.failSync = null
+      return new DiskError('EIO', 'store', 'EIO: fsync of the store')
+    }
+  }
+
   /** Of a disk without any room: until it has some, each process is free to say that it cannot go on. Null: not now. */
   onFullDisk: (() => void) | null = null
 
@@ -141,7 +150,7 @@ export class SimNode {
 
   get hasPendingFailure(): boolean {
     const { failSync, failAccess } = this.disk.faults
-    return failSync !== null || failAccess !== null
+    return failSync !== null || failAccess !== null || this.store.failSync !== null
   }
 
   /** An injected failure that has not come yet does not come. */
@@ -149,6 +158,7 @@ export class SimNode {
     const { faults } = this.disk
     faults.failSync = null
     faults.failAccess = null
+    this.store.failSync = null
     this.onGivenUp = null
   }
 

@@ -108,7 +108,8 @@ const CRASHES = {
 
 const DISKS = {
   slowDisk: 3,
-  failedSync: 2,
+  failedSync: 3,
+  failedStoreSync: 1,
   failedWrite: 2,
   failedRead: 1,
   fullDisk: 3,

@@ -17,6 +17,8 @@ export class SimStore implements OrderedStore {
   scanLatencyMs: () => number = () => 0
   /** The error that a batch is to meet. Nothing of it is applied durably; what was asked later fails as well. */
   failBatch: ((operations: readonly StoreOperation[]) => Error | null) | null = null
+  /** The same of a sync: the batch stays in the page cache, where the next process finds it. */
+  failSync: (() => Error | null) | null = null
   batchCount = 0
   private batches: Batch[] = []
   private base = new Map<string, Uint8Array>()
@@ -43,18 +45,20 @@ export class SimStore implements OrderedStore {
     const { generation, process } = this
     this.batchCount++
     this.failure ??= this.failBatch?.(operations) ?? null
-    const error = this.failure
+    const unsynced = this.failure === null ? (this.failSync?.() ?? null) : null
+    const error = this.failure ?? unsynced
     const copy = operations.map(copyOperation)
     const batch: Batch = { operations: copy, synced: false }
-    if (error === null) {
+    if (this.failure === null) {
       this.batches.push(batch)
       apply(this.view, copy)
     }
+    this.failure ??= unsynced
     const doneMs = Math.max(this.lastDoneMs, this.world.nowMs + this.batchLatencyMs())
     this.lastDoneMs = doneMs
     this.world.schedule(null, doneMs - this.world.nowMs, () => {
       if (generation !== this.generation) return
-      batch.synced = true
+      if (error === null) batch.synced = true
       this.fold()
       process?.input(() => done(error))
     })

@@ -252,4 +252,12 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     replace: 'Math.min(stored, log.logEndOffset)',
     profile: 'unflushed',
   },
+  {
+    name: 'trusts-the-pages-of-a-failed-fsync',
+    rule: 'Durability order: what an fsync failed to write is written again',
+    file: 'src/log/recovery.js',
+    find: 'rewrite.add(position, batch);',
+    replace: ';',
+    profile: 'disks',
+  },
 ]
