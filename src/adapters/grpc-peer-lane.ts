@@ -157,7 +157,11 @@ export class PeerLane {
 
   private dial(): void {
     if (this.isClosed || !this.events.mayDial(this.lane)) return
-    this.client ??= new grpc.Client(target(this.address), grpc.credentials.createInsecure(), CHANNEL_OPTIONS)
+    this.client ??= new grpc.Client(
+      dialTarget(this.address),
+      grpc.credentials.createInsecure(),
+      CHANNEL_OPTIONS,
+    )
     const call = this.client.makeBidiStreamRequest<Uint8Array, Uint8Array>(
       PEER_METHOD_PATH,
       asBuffer,
@@ -279,4 +283,9 @@ export function asBuffer(bytes: Uint8Array): Buffer {
 /** gRPC's form of an address; IPv6 in brackets. */
 export function target(address: Address): string {
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}
+
+/** Whom to dial. The scheme is named: a host may be called `unix` or `xds`. */
+export function dialTarget(address: Address): string {
+  return `dns:${target(address)}`
 }

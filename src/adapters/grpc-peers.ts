@@ -15,7 +15,7 @@ import {
   readRefusal,
   refusalTrailers,
 } from './grpc-peer-hello.js'
-import { asBuffer, CHANNEL_OPTIONS, PEER_METHOD_PATH, PeerLane, target } from './grpc-peer-lane.js'
+import { asBuffer, CHANNEL_OPTIONS, dialTarget, PEER_METHOD_PATH, PeerLane } from './grpc-peer-lane.js'
 import { createPeerMessageCodec } from './peer-codec.js'
 import { messageCodec } from './protobuf.js'
 
@@ -135,7 +135,7 @@ class Peers implements GrpcPeers {
   }
 
   identify(address: Address, timeoutMs: number, done: (nodeId: NodeId | undefined) => void): void {
-    const client = new grpc.Client(target(address), grpc.credentials.createInsecure(), CHANNEL_OPTIONS)
+    const client = new grpc.Client(dialTarget(address), grpc.credentials.createInsecure(), CHANNEL_OPTIONS)
     const deadline = Date.now() + timeoutMs
     client.makeUnaryRequest(
       IDENTIFY_METHOD_PATH,

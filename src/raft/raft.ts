@@ -86,6 +86,13 @@ export class RaftNode {
     return canPropose(this.core)
   }
 
+  /** Of a leader: the node that is to become a voter and catches up. */
+  get catchingUp(): NodeId | undefined {
+    const { role } = this.core
+    if (role.type !== 'leader' || role.membership?.stage !== 'catchingUp') return undefined
+    return role.membership.nodeId
+  }
+
   /** Of a leader: where its no-op lies. */
   get firstIndexOfTerm(): LogIndex {
     const { role } = this.core

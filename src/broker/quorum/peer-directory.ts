@@ -22,6 +22,9 @@ export interface PeerDirectoryOptions {
   onLearners(nodeIds: readonly NodeId[]): void
 }
 
+/** Of new voters that an operator named, and that have not introduced themselves yet: Raft takes one at a time. */
+const MAX_SUGGESTED = 8
+
 /**
  * Who is where. Addresses come from the configuration, from the node's own introduction, from the bootstrap servers
  * and, for voters, from what other controllers say; in doubt a node's own word counts.
@@ -35,6 +38,8 @@ export class PeerDirectory {
   /** Of those who introduced themselves, who can never vote. */
   private readonly brokersOnly = new Set<NodeId>()
   private readonly found = new Map<NodeId, Address>()
+  /** By an operator. Oldest first. */
+  private readonly suggested = new Map<NodeId, Address>()
   private readonly reported = new Map<NodeId, Address>()
   private readonly connected = new Set<NodeId>()
   private readonly farewells = new Map<NodeId, Timer>()
@@ -66,7 +71,8 @@ export class PeerDirectory {
       this.introduced.get(nodeId) ??
       this.configured.get(nodeId) ??
       this.found.get(nodeId) ??
-      this.reported.get(nodeId)
+      this.reported.get(nodeId) ??
+      this.suggested.get(nodeId)
     )
   }
 
@@ -123,9 +129,26 @@ export class PeerDirectory {
     if (!isController || nodeId === self.nodeId) return false
     if (!this.introduced.has(nodeId) && this.introduced.size >= maxIntroduced) return false
     this.introduced.set(nodeId, address)
+    this.suggested.delete(nodeId)
     if (!this.connected.has(nodeId)) this.startFarewell(nodeId)
     this.update()
     return true
+  }
+
+  /** Whoever is not known yet is dialled there, and forgotten like one that introduced itself. */
+  suggest(nodeId: NodeId, address: Address): void {
+    const known = this.addressOf(nodeId)
+    if (known !== undefined && !this.suggested.has(nodeId)) return
+    this.suggested.delete(nodeId)
+    this.suggested.set(nodeId, address)
+    for (const oldest of this.suggested.keys()) {
+      if (this.suggested.size <= MAX_SUGGESTED) break
+      this.suggested.delete(oldest)
+      this.farewells.get(oldest)?.cancel()
+      this.farewells.delete(oldest)
+    }
+    if (!this.connected.has(nodeId)) this.startFarewell(nodeId)
+    this.update()
   }
 
   /** It is where the configuration has it, and no more where a process before it introduced itself from. */
@@ -187,6 +210,7 @@ export class PeerDirectory {
     const timer = this.options.clock.after(this.options.forgetAfterMs, () => {
       this.farewells.delete(nodeId)
       if (!this.isVoter(nodeId)) this.introduced.delete(nodeId)
+      if (!this.isVoter(nodeId)) this.suggested.delete(nodeId)
       this.brokersOnly.delete(nodeId)
       this.update()
     })
@@ -198,6 +222,7 @@ export class PeerDirectory {
     const ids = new Set([...this.configured.keys(), ...this.found.keys()])
     for (const { nodeId } of this.voters) ids.add(nodeId)
     if (isController) for (const nodeId of this.introduced.keys()) ids.add(nodeId)
+    for (const nodeId of this.suggested.keys()) ids.add(nodeId)
     if (!this.isVoter(self.nodeId)) for (const nodeId of this.lastReport) ids.add(nodeId)
     ids.delete(self.nodeId)
     const wanted = new Map<NodeId, Address>()

@@ -1,3 +1,4 @@
+import { wrongAddress } from '../../lib/address.js'
 import type { NodeId, Term, Uuid } from '../../lib/ids.js'
 import type { SupportedFeature } from '../../metadata/records.js'
 import type { Clock, Timer } from '../../ports/clock.js'
@@ -58,7 +59,7 @@ export class PeerNetwork {
   private readonly repeats = new Map<NodeId, number>()
   /** Answered with an introduction of this node, once a connection. */
   private readonly answered = new Set<NodeId>()
-  /** There was no room for them; connected all the same. */
+  /** There was no room for them, or their addresses are none; connected all the same. */
   private readonly turnedAway = new Set<NodeId>()
   /** Of the controllers that introduced themselves: of those that are connected, and of voters that were. */
   private readonly features = new Map<NodeId, readonly SupportedFeature[]>()
@@ -242,8 +243,14 @@ export class PeerNetwork {
     }
     // A broker dials the controllers that it knows of, and nobody back.
     if (!this.options.isController) return
+    const wrong = wrongAddress({ host, port })
+    if (wrong !== undefined) {
+      this.turnAway(peer, `a peer cannot be dialled back: ${wrong}`)
+      return
+    }
     if (!this.directory.introduce(peer, { host, port })) {
-      this.turnAway(peer)
+      const { maxIntroducedPeers } = this.options.settings
+      this.turnAway(peer, `no room for another peer: ${maxIntroducedPeers} have introduced themselves`)
       return
     }
     this.turnedAway.delete(peer)
@@ -264,23 +271,19 @@ export class PeerNetwork {
   }
 
   /** It introduces itself again and again; the log hears of it once. */
-  private turnAway(peer: NodeId): void {
+  private turnAway(peer: NodeId, message: string): void {
     if (this.turnedAway.has(peer)) return
     this.turnedAway.add(peer)
-    const { maxIntroducedPeers } = this.options.settings
-    this.options.logger.warn(
-      { peer },
-      `no room for another peer: ${maxIntroducedPeers} have introduced themselves`,
-    )
+    this.options.logger.warn({ peer }, message)
   }
 
   /** Named by an operator; the node's own word beats it. */
   suggest(peer: NodeId, address: Address): void {
-    if (this.directory.addressOf(peer) === undefined) this.directory.introduce(peer, address)
+    if (wrongAddress(address) === undefined) this.directory.suggest(peer, address)
   }
 
   onVoterAddresses(voters: readonly PeerAddress[]): void {
-    this.directory.report(voters)
+    this.directory.report(voters.filter((voter) => wrongAddress(voter) === undefined))
     this.rememberAddresses()
   }
 
@@ -296,7 +299,8 @@ export class PeerNetwork {
 
   /** Dials it afresh, unless it is connected; a refusal is its death. */
   probe(peer: NodeId, address: Address | undefined): void {
-    if (address !== undefined) this.suggest(peer, address)
+    const isNew = address !== undefined && this.directory.addressOf(peer) === undefined
+    if (isNew && wrongAddress(address) === undefined) this.directory.introduce(peer, address)
     this.watch.probe(peer)
   }
 

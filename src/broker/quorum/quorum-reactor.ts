@@ -1,3 +1,4 @@
+import { wrongAddress } from '../../lib/address.js'
 import { unreachable } from '../../lib/assert.js'
 import type { LogIndex, NodeId, Term, Uuid } from '../../lib/ids.js'
 import type { RaftLog, RaftLogContents } from '../../log/raft-log.js'
@@ -8,6 +9,7 @@ import type {
   UpdateFeatures,
 } from '../../metadata/commands.js'
 import type { Logger } from '../../ports/logger.js'
+import type { Address } from '../../ports/network.js'
 import type { Greeting, PeerHandler, PeerIdentity, PeerRefusal } from '../../ports/peers.js'
 import type { RaftNode } from '../../raft/raft.js'
 import { ErrorCode } from '../../wire/errors.js'
@@ -35,6 +37,12 @@ import { VoterAddresses } from './voter-addresses.js'
 
 /** What is decided is decided in the same turn. */
 const nothingToCallOff = (): void => {}
+
+function addressIn(command: MembershipCommand): Address | undefined {
+  if (command.type !== 'addVoter') return undefined
+  const { host, port } = command
+  return host === undefined || port === undefined ? undefined : { host, port }
+}
 
 /** 2³² draws of so many ids lie within the safe integers. */
 const MAX_REQUESTS_OF_A_PROCESS = 2 ** 20
@@ -323,14 +331,26 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
     done: (reply: ControllerReply) => void,
   ): Abandon {
     const { nodeId } = command
-    if (command.type !== 'removeVoter' && this.network.isBrokerOnly(nodeId)) {
-      const errorMessage = `node ${nodeId} is no controller: only a node with that role can vote`
+    const errorMessage = this.wrongVoter(command)
+    if (errorMessage !== undefined) {
       done({ type: command.type, errorCode: ErrorCode.INVALID_REQUEST, errorMessage })
       return nothingToCallOff
     }
-    if (command.type === 'addVoter' && command.host !== undefined && command.port !== undefined)
-      this.network.suggest(nodeId, { host: command.host, port: command.port })
-    return this.membership.change(command, timeoutMs, done)
+    const { node } = this.member!
+    const isBusy = node.catchingUp !== undefined
+    const callOff = this.membership.change(command, timeoutMs, done)
+    const address = addressIn(command)
+    // Nobody is dialled for a change that Raft refused.
+    if (address !== undefined && !isBusy && node.catchingUp === nodeId) this.network.suggest(nodeId, address)
+    return callOff
+  }
+
+  private wrongVoter(command: MembershipCommand): string | undefined {
+    const { nodeId } = command
+    if (command.type !== 'removeVoter' && this.network.isBrokerOnly(nodeId))
+      return `node ${nodeId} is no controller: only a node with that role can vote`
+    const address = addressIn(command)
+    return address === undefined ? undefined : wrongAddress(address)
   }
 
   private onRaft(from: NodeId, { clusterId, message }: Extract<PeerMessage, { type: 'raft' }>): void {

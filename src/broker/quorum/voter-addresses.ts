@@ -1,3 +1,4 @@
+import { wrongAddress } from '../../lib/address.js'
 import type { Disk } from '../../ports/disk.js'
 import type { Logger } from '../../ports/logger.js'
 import type { PeerAddress } from '../peer-message.js'
@@ -23,7 +24,9 @@ export class VoterAddresses {
   read(): PeerAddress[] {
     return this.text.split('\n').flatMap((line) => {
       const match = /^(\d{1,10})=(.+):(\d{1,5})$/.exec(line)
-      return match === null ? [] : [{ nodeId: Number(match[1]), host: match[2]!, port: Number(match[3]) }]
+      if (match === null) return []
+      const voter = { nodeId: Number(match[1]), host: match[2]!, port: Number(match[3]) }
+      return wrongAddress(voter) === undefined ? [voter] : []
     })
   }
 

@@ -266,6 +266,82 @@ describe('changes of the voters', () => {
     expect(cluster.reply(added)).toMatchObject({ errorCode: 0 })
   })
 
+  it.each([
+    [{ host: 'a\nb', port: 9093 }, '"a\\nb" is no host name or address'],
+    [{ host: '', port: 9093 }, '"" is no host name or address'],
+    [{ host: `${'x'.repeat(250)}.local`, port: 9093 }, `"${'x'.repeat(80)}" is no host name or address`],
+    [{ host: 'host-9', port: 0 }, '0 is no port: 1 to 65535 are'],
+    [{ host: 'host-9', port: 70_000 }, '70000 is no port: 1 to 65535 are'],
+  ])('a voter at an address that nobody can dial is refused: %#', (address, errorMessage) => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const voter = { type: 'addVoter' as const, nodeId: 9, directoryId: 'dir-9', ...address }
+    for (const node of cluster.nodes) {
+      expect(cluster.reply(node.submit(voter))).toEqual({
+        type: 'addVoter',
+        errorCode: ErrorCode.INVALID_REQUEST,
+        errorMessage,
+      })
+    }
+    expect(leader.reactor!.status().addresses.map(({ nodeId }) => nodeId)).toEqual(THREE)
+  })
+
+  it('voters that are made up take nobody’s place, and nobody is dialled for a change that is refused', () => {
+    const cluster = new TestCluster(THREE, 1, { maxIntroducedPeers: 2 })
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const known = () => leader.reactor!.status().addresses.map(({ nodeId }) => nodeId)
+    const madeUp = (nodeId: number) =>
+      leader.submit({ type: 'addVoter', nodeId, directoryId: 'dir', host: `host-${nodeId}`, port: 9093 })
+    const first = madeUp(100)
+    const second = madeUp(101)
+    expect(cluster.reply(second)).toMatchObject({ errorMessage: expect.stringContaining('another change') })
+    expect(known()).toEqual([...THREE, 100])
+    first.callOff!()
+    cluster.reply(first)
+    for (let nodeId = 102; nodeId < 130; nodeId++) {
+      const made = madeUp(nodeId)
+      made.callOff!()
+      cluster.reply(made)
+    }
+    expect(known().length).toBeLessThan(12)
+    const broker = cluster.add(11, { isController: false })
+    broker.start()
+    cluster.until(() => broker.leader === leader.id)
+    cluster.world.runFor(15_000)
+    expect(known()).toEqual([...THREE, 11])
+  })
+
+  it('a voter that nobody knows is dialled where an operator says it is', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const fourth = cluster.add(4, { configured: [4] })
+    fourth.start()
+    cluster.world.runFor(100)
+    const added = leader.submit({
+      type: 'addVoter',
+      nodeId: 4,
+      directoryId: 'dir-4',
+      host: fourth.host,
+      port: 9093,
+    })
+    expect(cluster.reply(added)).toMatchObject({ errorCode: 0 })
+    cluster.until(hasVoters(cluster, [1, 2, 3, 4]))
+  })
+
+  it('a peer whose own address is none is not dialled back', () => {
+    const cluster = new TestCluster(THREE)
+    cluster.startAll()
+    const leader = cluster.untilLed()
+    const broker = cluster.add(11, { isController: false, host: 'a b' })
+    broker.start()
+    cluster.world.runFor(2000)
+    expect(leader.reactor!.status().addresses.map(({ nodeId }) => nodeId)).toEqual(THREE)
+    expect(leader.logged.filter((line) => line.includes('cannot be dialled back'))).toHaveLength(1)
+  })
+
   it('a node without the role of a controller is refused', () => {
     const cluster = new TestCluster(THREE)
     cluster.startAll()
