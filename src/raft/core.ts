@@ -8,7 +8,7 @@ import { LogView } from './log-view.js'
 import { Outbox } from './outbox.js'
 import { isVoter } from './quorum.js'
 import type { SnapshotAssembly } from './snapshot-assembly.js'
-import type { Configuration, Voter } from './types.js'
+import type { Configuration, Snapshot, Voter } from './types.js'
 
 export type RoleState = { type: 'follower' } | CampaignState | LeaderState
 
@@ -63,6 +63,7 @@ export class RaftCore {
   /** A leader's snapshot on its way in. */
   assembly: SnapshotAssembly | undefined
   private readonly random: RaftOptions['random']
+  private readonly checksums = new WeakMap<Snapshot, number>()
   private announced: { role: RaftRole; term: Term; leader: NodeId | undefined } | undefined
 
   constructor(options: RaftOptions) {
@@ -132,6 +133,13 @@ export class RaftCore {
 
   otherVoters(): Voter[] {
     return this.configuration.voters.filter((voter) => voter.nodeId !== this.self.nodeId)
+  }
+
+  /** Computed once, whoever needs the snapshot and however often. */
+  snapshotChecksum(snapshot: Snapshot): number {
+    const checksum = this.checksums.get(snapshot) ?? this.checksum(snapshot.data)
+    this.checksums.set(snapshot, checksum)
+    return checksum
   }
 
   /** An integer in [minMs, maxMs] from the injected source. */

@@ -257,7 +257,8 @@ export function leaderDeadlineMs(core: RaftCore, leader: LeaderState): number {
   const oldestMs = core.outbox.oldestPendingMs
   if (oldestMs !== undefined) deadlines.push(oldestMs + core.timing.electionTimeoutMaxMs)
   if (leader.transfer !== undefined) deadlines.push(leader.transfer.deadlineMs)
-  if (leader.membership?.stage === 'catchingUp') deadlines.push(catchUpDeadlineMs(core, leader.membership))
+  if (leader.membership?.stage === 'catchingUp')
+    deadlines.push(catchUpDeadlineMs(core, leader, leader.membership))
   return Math.min(...deadlines)
 }
 

@@ -11,6 +11,9 @@ import { confirmReads } from './reads.js'
 import { replicate, replicateToAll } from './replication.js'
 import type { Voter } from './types.js'
 
+/** Bytes a millisecond. What needs longer than `catchUpStallMs` on such a link is waited for. */
+const SLOWEST_LINK = 64
+
 /** Of whom it is still told that they are no voters any more. The oldest is forgotten first. */
 const MAX_DEPARTING = 8
 
@@ -202,8 +205,8 @@ export function continueCatchUp(core: RaftCore, leader: LeaderState): void {
   }
   noteMoves(membership, joining, core.nowMs)
   const { electionTimeoutMinMs } = core.timing
-  const isAlive = joining.lastContactMs >= 0 && core.nowMs - joining.lastContactMs < electionTimeoutMinMs
-  if (core.nowMs >= catchUpDeadlineMs(core, membership)) {
+  const isAlive = answersNow(core, joining)
+  if (core.nowMs >= catchUpDeadlineMs(core, leader, membership)) {
     if (!isHeard)
       return end('unreachable', `node ${nodeId} did not answer: is it running, with this quorum's addresses?`)
     if (!isAlive) return end('unreachable', `node ${nodeId} answers no more: is it running?`)
@@ -253,8 +256,20 @@ function noteMoves(catchUp: CatchUp, { matchIndex, snapshotOffset }: Progress, n
 }
 
 /** What is asked for ends with the patience of whoever asked; what makes no progress, sooner. */
-export function catchUpDeadlineMs(core: RaftCore, { deadlineMs, movedMs }: CatchUp): number {
-  return Math.min(deadlineMs, movedMs + core.timing.catchUpStallMs)
+export function catchUpDeadlineMs(core: RaftCore, leader: LeaderState, catchUp: CatchUp): number {
+  const { deadlineMs, movedMs, nodeId } = catchUp
+  return Math.min(deadlineMs, movedMs + stallMs(core, leader.progress.get(nodeId)!))
+}
+
+/** A large message takes its time on a slow link. */
+function stallMs(core: RaftCore, joining: Progress): number {
+  const { catchUpStallMs } = core.timing
+  if (!answersNow(core, joining)) return catchUpStallMs
+  return Math.max(catchUpStallMs, joining.chunkRetryMs, joining.awaitedBytes / SLOWEST_LINK)
+}
+
+function answersNow(core: RaftCore, { lastContactMs }: Progress): boolean {
+  return lastContactMs >= 0 && core.nowMs - lastContactMs < core.timing.electionTimeoutMinMs
 }
 
 export function onCancelMembership(core: RaftCore, requestId: number): void {

@@ -1,6 +1,9 @@
 import type { LogIndex, Uuid } from '../lib/ids.js'
 import type { Snapshot, Voter } from './types.js'
 
+/** Below the time after which a follower forgets a snapshot that stands still. */
+const CHUNK_RETRY_MAX_MS = 16_000
+
 /**
  * What a leader knows of one follower.
  * probe: where the logs agree is not known; one message at a time.
@@ -20,14 +23,19 @@ export class Progress {
   lastCaughtUpMs = -1
   /** The read context that it last echoed. */
   readContext = 0
-  /** In probe: a message is out, and none follows before an answer or a silent heartbeat round. */
+  /** In probe: entries are out, and no others follow before an answer. */
   probing = false
+  private probeBytes = 0
   snapshot: Snapshot | undefined
   snapshotOffset = 0
   snapshotChecksum = 0
+  /** The chunk that is out is sent again then, and after that so much later, doubling. */
+  chunkDueMs = 0
+  chunkRetryMs = 0
+  private chunkSinceMs = 0
   /** The commit index that the last message would give it. */
   toldCommitIndex: LogIndex = 0
-  /** Where it stood at the last heartbeat's answer: no step since means that something was lost. */
+  /** Where it stood at the last heartbeat's answer: no step since means that something may be lost. */
   private mark = -1
   private inflight: { lastIndex: LogIndex; bytes: number }[] = []
   private inflightBytes = 0
@@ -60,6 +68,7 @@ export class Progress {
     this.state = 'probe'
     this.nextIndex = Math.max(nextIndex, this.matchIndex + 1)
     this.probing = false
+    this.probeBytes = 0
     this.snapshot = undefined
     this.clearInflight()
   }
@@ -76,6 +85,26 @@ export class Progress {
     this.snapshotChecksum = checksum
     this.snapshotOffset = 0
     this.clearInflight()
+  }
+
+  /** The first chunk, or the next one: a link on which one takes long is given more time for the next. */
+  noteChunk(nowMs: number, retryMinMs: number): void {
+    const isFirst = this.chunkRetryMs === 0
+    const tookMs = isFirst ? 0 : nowMs - this.chunkSinceMs
+    this.chunkSinceMs = nowMs
+    this.chunkRetryMs = Math.min(Math.max(retryMinMs, 2 * tookMs), CHUNK_RETRY_MAX_MS)
+    this.chunkDueMs = nowMs + this.chunkRetryMs
+  }
+
+  /** It goes again: slow, or lost. */
+  noteChunkRepeated(nowMs: number): void {
+    this.chunkRetryMs = Math.min(2 * this.chunkRetryMs, CHUNK_RETRY_MAX_MS)
+    this.chunkDueMs = nowMs + this.chunkRetryMs
+  }
+
+  noteProbe(bytes: number): void {
+    this.probing = true
+    this.probeBytes = bytes
   }
 
   hasRoom(maxMessages: number, maxBytes: number): boolean {
@@ -96,18 +125,23 @@ export class Progress {
     }
   }
 
-  /** Called at each heartbeat's answer: true where it owes an answer and has not moved since the last one. */
+  /** Called at each heartbeat's answer: true where entries are out and it has not moved since the last one. */
   isStalled(): boolean {
-    const position = this.state === 'snapshot' ? this.snapshotOffset : this.matchIndex
     const owes = this.state !== 'replicate' || this.matchIndex < this.nextIndex - 1
-    const stalled = owes && this.mark === position
-    this.mark = position
+    const stalled = owes && this.mark === this.matchIndex
+    this.mark = this.matchIndex
     return stalled
+  }
+
+  /** Of the message that must arrive before it moves. */
+  get awaitedBytes(): number {
+    return this.state === 'probe' ? this.probeBytes : (this.inflight[0]?.bytes ?? 0)
   }
 
   private clearInflight(): void {
     this.inflight = []
     this.inflightBytes = 0
     this.mark = -1
+    this.chunkRetryMs = 0
   }
 }

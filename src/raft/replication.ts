@@ -26,8 +26,9 @@ export function replicate(core: RaftCore, progress: Progress): void {
   }
   if (progress.state === 'probe') {
     if (progress.probing) return
-    progress.probing = true
-    sendAppend(core, progress, nextEntries(core, progress))
+    const entries = nextEntries(core, progress)
+    progress.noteProbe(bytesOf(entries))
+    sendAppend(core, progress, entries)
     return
   }
   while (
@@ -36,14 +37,18 @@ export function replicate(core: RaftCore, progress: Progress): void {
   ) {
     const entries = nextEntries(core, progress)
     sendAppend(core, progress, entries)
-    let bytes = 0
-    for (const entry of entries) bytes += entryBytes(entry)
-    progress.noteSent(entries[entries.length - 1]!.index, bytes)
+    progress.noteSent(entries[entries.length - 1]!.index, bytesOf(entries))
   }
 }
 
 function nextEntries(core: RaftCore, progress: Progress): Entry[] {
   return core.log.slice(progress.nextIndex, core.limits.maxAppendEntries, core.limits.maxAppendBytes)
+}
+
+function bytesOf(entries: readonly Entry[]): number {
+  let bytes = 0
+  for (const entry of entries) bytes += entryBytes(entry)
+  return bytes
 }
 
 function sendAppend(core: RaftCore, progress: Progress, entries: Entry[]): void {
@@ -68,8 +73,26 @@ function startSnapshot(core: RaftCore, progress: Progress): void {
   // Nothing is sent to who may be dead: its next answer to a heartbeat asks for it again.
   if (core.nowMs - progress.lastContactMs > core.timing.electionTimeoutMaxMs) return
   const snapshot = core.log.snapshot!
-  progress.becomeSnapshot(snapshot, core.checksum(snapshot.data))
+  progress.becomeSnapshot(snapshot, core.snapshotChecksum(snapshot))
+  sendNextChunk(core, progress, snapshot)
+}
+
+function sendNextChunk(core: RaftCore, progress: Progress, snapshot: Snapshot): void {
+  progress.noteChunk(core.nowMs, core.timing.electionTimeoutMinMs)
   sendChunk(core, progress, snapshot)
+}
+
+/** A chunk may take long on a slow link, and a second copy would only stand in the way of the next one. */
+function repeatChunkWhereDue(core: RaftCore, progress: Progress): void {
+  if (core.nowMs < progress.chunkDueMs) return
+  progress.noteChunkRepeated(core.nowMs)
+  const newest = core.log.snapshot!
+  // Nothing of it arrived, and a newer one spares a second transfer.
+  if (progress.snapshotOffset === 0 && progress.snapshot !== newest) {
+    progress.snapshot = newest
+    progress.snapshotChecksum = core.snapshotChecksum(newest)
+  }
+  sendChunk(core, progress, progress.snapshot!)
 }
 
 function sendChunk(core: RaftCore, progress: Progress, snapshot: Snapshot): void {
@@ -137,32 +160,20 @@ export function onHeartbeatReply(
   if (progress === undefined) return
   progress.readContext = Math.max(progress.readContext, message.readContext)
   confirmReads(core, leader)
-  if (progress.isStalled()) resend(core, progress)
+  if (progress.state === 'snapshot') repeatChunkWhereDue(core, progress)
+  else if (progress.isStalled()) askWhereItStands(core, progress)
   else replicate(core, progress)
   if (progress.matchIndex === core.log.lastIndex) progress.lastCaughtUpMs = core.nowMs
   continueCatchUp(core, leader)
   forgetDeparted(core, leader, from)
 }
 
-/** Two rounds of heartbeats without a step: a message or its answer was lost. */
-function resend(core: RaftCore, progress: Progress): void {
-  if (progress.state === 'snapshot') {
-    // Nothing of it arrived, and a newer one spares a second transfer.
-    if (progress.snapshotOffset === 0) startSnapshot(core, progress)
-    else sendChunk(core, progress, progress.snapshot!)
-    return
-  }
-  if (progress.state === 'probe') {
-    progress.probing = false
-    replicate(core, progress)
-    return
-  }
-  if (needsSnapshot(core, progress)) {
-    startSnapshot(core, progress)
-    return
-  }
-  // An empty append behind all that was sent: its answer tells what is there and what is missing.
-  sendAppend(core, progress, [])
+/** A round of heartbeats without a step: a message or its answer was lost, or the link or the disk is slow. */
+function askWhereItStands(core: RaftCore, progress: Progress): void {
+  const isProbeDue = progress.state === 'probe' && !progress.probing
+  if (needsSnapshot(core, progress) || isProbeDue) replicate(core, progress)
+  // Empty, behind all that was sent: its answer tells what is there and what is missing, and nothing goes twice.
+  else sendAppend(core, progress, [])
 }
 
 export function onInstallSnapshotReply(
@@ -178,7 +189,7 @@ export function onInstallSnapshotReply(
   if (!message.done) {
     if (message.nextOffset > snapshot.data.length || message.nextOffset === progress.snapshotOffset) return
     progress.snapshotOffset = message.nextOffset
-    sendChunk(core, progress, snapshot)
+    sendNextChunk(core, progress, snapshot)
     return
   }
   progress.noteMatch(snapshot.index)

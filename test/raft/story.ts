@@ -2,7 +2,7 @@ import { DEFAULT_RAFT_LIMITS } from '../../src/raft/api.js'
 import { Founding, type FoundingOutcome } from '../../src/raft/founding.js'
 import type { MembershipChange } from '../../src/raft/membership.js'
 import type { Entry, RaftMessage, Voter } from '../../src/raft/types.js'
-import { entryText, Harness, type HarnessNode } from './harness.js'
+import { entryText, Harness, type HarnessNode, type InFlight } from './harness.js'
 
 /**
  * A story: a head of '#' lines, then blocks of command lines, '----', and what they bring about, up to an empty line.
@@ -50,6 +50,14 @@ const COMMANDS: Record<string, (story: Story, args: string[]) => void> = {
   /** deliver [<from> <to>]: messages, and what they cause, until none is left. */
   deliver: (story, [from, to]) =>
     story.deliver((m) => from === undefined || (m.from === Number(from) && m.to === Number(to))),
+  /** beat <node> <rounds>: it ticks each 100 ms; heartbeats and their answers flow, the rest stays under way. */
+  beat: (story, [id, rounds]) => {
+    for (let round = 0; round < Number(rounds); round++) {
+      story.world.nowMs += 100
+      story.node(id).input({ type: 'tick' })
+      story.deliver(({ message }) => message.type === 'heartbeat' || message.type === 'heartbeatReply')
+    }
+  },
   /** elect <node>: campaign and deliver without a word. */
   elect: (story, [id]) => {
     story.quietly(() => {
@@ -197,7 +205,7 @@ class Story {
     return this.world.node(Number(id))
   }
 
-  deliver(filter: (message: { from: number; to: number }) => boolean): void {
+  deliver(filter: (message: InFlight) => boolean): void {
     this.world.deliverAll(filter)
   }
 
