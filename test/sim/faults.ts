@@ -2,6 +2,7 @@ import type { PeerMessage } from '../../src/broker/peer-message.js'
 import { randomBelow, randomBetween, randomFloat, type SeededRandom } from '../../src/lib/prng.js'
 import { DamageBudget } from './damage.js'
 import { DISK_FAULTS } from './disk-faults.js'
+import { linkKey } from './network.js'
 import { NETWORK_FAULTS } from './network-faults.js'
 import { hostOf, type SimNode } from './node.js'
 import { PROCESS_FAULTS } from './process-faults.js'
@@ -12,6 +13,9 @@ import type { SimRun } from './world.js'
 const RETRY_MS = 100
 /** A fault that finds nobody for so long gives way to the next. */
 const MAX_TRIES = 100
+
+/** When the keepalives of both ends have found out that nothing passes: one a 2 s, answered within 3 s. */
+const KEEPALIVE_MS = 5_000
 
 /** What a fault needs to strike, and to undo itself in time. */
 export interface FaultContext {
@@ -38,8 +42,23 @@ const STRIKES = { ...PROCESS_FAULTS, ...NETWORK_FAULTS, ...DISK_FAULTS } as cons
 
 /** What may be drawn. */
 export type DrawnFault = keyof typeof STRIKES
-export type Fault = DrawnFault | 'powerCutAfterVote'
-export const FAULTS: readonly Fault[] = [...(Object.keys(STRIKES) as DrawnFault[]), 'powerCutAfterVote']
+/** What becomes of the node without which a majority must serve. */
+export const LOSSES = [
+  'lostGone',
+  'lostPaused',
+  'lostIsolated',
+  'lostDeaf',
+  'lostMute',
+  'lostFlapping',
+  'lostLossy',
+] as const
+export type Loss = (typeof LOSSES)[number]
+export type Fault = DrawnFault | 'powerCutAfterVote' | Loss
+export const FAULTS: readonly Fault[] = [
+  ...(Object.keys(STRIKES) as DrawnFault[]),
+  'powerCutAfterVote',
+  ...LOSSES,
+]
 
 /** Draws faults from the seed at the rates of the profile, and undoes each of them in time. Some are aimed at leaders. */
 export class FaultSchedule implements FaultContext {
@@ -75,9 +94,9 @@ export class FaultSchedule implements FaultContext {
 
   /**
    * No further fault. Every node but `lost` comes back and every link among them is healed; `lost` stays as it is, or
-   * goes for good.
+   * goes for good, and how is returned.
    */
-  stop(lost: SimNode | null): void {
+  stop(lost: SimNode | null): Loss | null {
     this.isStopped = true
     this.lost = lost
     this.world.links.healAll()
@@ -90,7 +109,7 @@ export class FaultSchedule implements FaultContext {
       node.setWallOffset(0)
       if (node !== lost) this.bringBack(node)
     }
-    if (lost !== null) this.loseForGood(lost)
+    return lost === null ? null : this.loseForGood(lost)
   }
 
   later(delayMs: number, run: () => void): void {
@@ -175,22 +194,59 @@ export class FaultSchedule implements FaultContext {
     return candidates[randomBelow(this.random, candidates.length)]!
   }
 
-  private loseForGood(node: SimNode): void {
-    switch (randomBelow(this.random, 3)) {
-      case 0:
-        this.world.note(`node ${node.id} is gone for good`)
-        if (!this.profile.flushBeforeAck) this.budget.strike(node)
-        if (node.isUp) node.crash()
-        return
-      case 1:
-        this.world.note(`node ${node.id} is paused for good`)
-        if (node.isUp) node.process?.pause()
-        return
-      default:
-        this.world.note(`node ${node.id} is isolated for good`)
-        this.bringBack(node)
-        for (const other of this.world.nodes)
-          if (other !== node) this.world.links.cutBoth(hostOf(node.id), hostOf(other.id))
+  private loseForGood(node: SimNode): Loss {
+    const { world } = this
+    const { links } = world
+    const loss = LOSSES[randomBelow(this.random, LOSSES.length)]!
+    world.struck(loss, `node ${node.id} ${LOSS_LINES[loss]} for good`)
+    if (loss === 'lostGone') {
+      if (!this.profile.flushBeforeAck) this.budget.strike(node)
+      if (node.isUp) node.crash()
+      return loss
     }
+    if (loss === 'lostPaused') {
+      if (node.isUp) node.process?.pause()
+      return loss
+    }
+    this.bringBack(node)
+    const own = hostOf(node.id)
+    const share = 0.05 + randomFloat(this.random) * 0.3
+    for (const { id } of world.nodes) {
+      const other = hostOf(id)
+      if (id === node.id) continue
+      if (loss === 'lostIsolated' || loss === 'lostDeaf') links.cut(other, own)
+      if (loss === 'lostIsolated' || loss === 'lostMute') links.cut(own, other)
+      if (loss === 'lostFlapping') this.flap(node, own, other)
+      if (loss !== 'lostLossy') continue
+      links.loss.set(linkKey(own, other), share)
+      links.loss.set(linkKey(other, own), share)
+    }
+    if (loss === 'lostIsolated' || loss === 'lostDeaf' || loss === 'lostMute')
+      world.clock.schedule(null, KEEPALIVE_MS, () => {
+        if (this.lost === node) world.peers.expire(own)
+      })
+    return loss
   }
+
+  /** For as long as the node is lost. */
+  private flap(node: SimNode, a: string, b: string): void {
+    const { clock, links } = this.world
+    const undo = links.cutBoth(a, b)
+    clock.schedule(null, randomBetween(this.random, 50, 700), () => {
+      undo()
+      clock.schedule(null, randomBetween(this.random, 50, 700), () => {
+        if (this.lost === node) this.flap(node, a, b)
+      })
+    })
+  }
+}
+
+const LOSS_LINES: Readonly<Record<Loss, string>> = {
+  lostGone: 'is gone',
+  lostPaused: 'is paused',
+  lostIsolated: 'is isolated',
+  lostDeaf: 'hears nothing of the others',
+  lostMute: 'is not heard by the others',
+  lostFlapping: 'comes and goes',
+  lostLossy: 'loses a part of its segments',
 }

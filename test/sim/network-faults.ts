@@ -18,8 +18,7 @@ export const NETWORK_FAULTS = {
     const far = world.nodes.filter((other) => !near.includes(other))
     if (far.length === 0) return true
     world.struck('isolate', `nodes ${idsOf(near)} are isolated from ${idsOf(far)}`)
-    for (const a of near) for (const b of far) world.links.cutBoth(hostOf(a.id), hostOf(b.id))
-    healLater(context)
+    healLater(context, cutBetween(context, near, far))
     return true
   },
 
@@ -29,8 +28,7 @@ export const NETWORK_FAULTS = {
     const other = context.otherThan(node)
     const [from, to] = randomBelow(random, 2) === 0 ? [node, other] : [other, node]
     world.struck('oneWayCut', `nothing passes from node ${from.id} to node ${to.id}`)
-    world.links.cut(hostOf(from.id), hostOf(to.id))
-    healLater(context)
+    healLater(context, [world.links.cut(hostOf(from.id), hostOf(to.id))])
     return true
   },
 
@@ -44,8 +42,7 @@ export const NETWORK_FAULTS = {
       'bridge',
       `nodes ${idsOf(left)} and ${idsOf(others)} see node ${node.id}, and not each other`,
     )
-    for (const a of left) for (const b of others) world.links.cutBoth(hostOf(a.id), hostOf(b.id))
-    healLater(context)
+    healLater(context, cutBetween(context, left, others))
     return true
   },
 
@@ -55,10 +52,9 @@ export const NETWORK_FAULTS = {
     const [a, b] = [hostOf(node.id), hostOf(context.otherThan(node).id)]
     world.struck('flappingCut', `the link of ${a} and ${b} comes and goes`)
     const flap = (left: number): void => {
-      world.links.cutBoth(a, b)
+      const undo = world.links.cutBoth(a, b)
       context.later(randomBetween(random, 50, 700), () => {
-        world.links.heal(a, b)
-        world.links.heal(b, a)
+        undo()
         if (left > 0) context.later(randomBetween(random, 50, 700), () => flap(left - 1))
       })
     }
@@ -72,12 +68,13 @@ export const NETWORK_FAULTS = {
     const way = randomBelow(random, 3)
     const what = way === 0 ? 'requests' : way === 1 ? 'answers' : 'requests and answers'
     world.struck('clientCut', `${what} of clients do not pass to or from node ${node.id}`)
+    const cuts: (() => void)[] = []
     for (const client of world.clientHosts) {
       if (randomBelow(random, 2) === 0) continue
-      if (way !== 1) world.links.cut(client, hostOf(node.id))
-      if (way !== 0) world.links.cut(hostOf(node.id), client)
+      if (way !== 1) cuts.push(world.links.cut(client, hostOf(node.id)))
+      if (way !== 0) cuts.push(world.links.cut(hostOf(node.id), client))
     }
-    healLater(context)
+    healLater(context, cuts)
     return true
   },
 
@@ -88,7 +85,9 @@ export const NETWORK_FAULTS = {
     const extraMs = randomBetween(random, 20, 400)
     world.struck('slowLink', `${link} takes ${extraMs} ms more`)
     world.links.extraLatencyMs.set(link, extraMs)
-    context.later(randomBetween(random, 500, 6_000), () => world.links.extraLatencyMs.delete(link))
+    context.later(randomBetween(random, 500, 6_000), () =>
+      takeBack(world.links.extraLatencyMs, link, extraMs),
+    )
     return true
   },
 
@@ -108,7 +107,7 @@ export const NETWORK_FAULTS = {
     )
     for (const link of links) world.links.loss.set(link, share)
     context.later(randomBetween(random, 500, 5_000), () => {
-      for (const link of links) world.links.loss.delete(link)
+      for (const link of links) takeBack(world.links.loss, link, share)
     })
     return true
   },
@@ -129,12 +128,26 @@ export const NETWORK_FAULTS = {
   },
 } as const
 
-function healLater(context: FaultContext): void {
+function cutBetween(
+  { world }: FaultContext,
+  near: readonly SimNode[],
+  far: readonly SimNode[],
+): (() => void)[] {
+  return near.flatMap((a) => far.map((b) => world.links.cutBoth(hostOf(a.id), hostOf(b.id))))
+}
+
+/** Others that cut the same links go on. */
+function healLater(context: FaultContext, cuts: readonly (() => void)[]): void {
   const { world, random } = context
   context.later(randomBetween(random, 200, 8_000), () => {
     world.note('links are healed')
-    world.links.healAll()
+    for (const undo of cuts) undo()
   })
+}
+
+/** What a later fault has set stays. */
+function takeBack(values: Map<string, number>, link: string, value: number): void {
+  if (values.get(link) === value) values.delete(link)
 }
 
 function idsOf(nodes: readonly SimNode[]): string {

@@ -64,6 +64,18 @@ describe('byte streams', () => {
     expect(log.join(';')).toMatch(/^listening;got ab;got cd?;(got d;)?server closed null;client closed null$/)
   })
 
+  it('lets no cut undo another', () => {
+    const { links } = pair()
+    const one = links.cut('a', 'b')
+    const other = links.cutBoth('a', 'b')
+    one()
+    one()
+    expect(links.isCut('a', 'b')).toBe(true)
+    other()
+    expect(links.isCut('a', 'b')).toBe(false)
+    expect(links.isCut('b', 'a')).toBe(false)
+  })
+
   it('refuses where nobody listens any more, resets what was open, and is silent when paused or cut', () => {
     const { world, links, server, log, dial } = pair()
     dial()

@@ -27,27 +27,44 @@ export class SimLinks {
   readonly extraLatencyMs = new Map<string, number>()
   /** The share of segments on a directed link that are lost and sent again. */
   readonly loss = new Map<string, number>()
-  private readonly cuts = new Set<string>()
+  /** By directed link, the cuts that stand there. */
+  private readonly cuts = new Map<string, Set<symbol>>()
   private readonly healed: (() => void)[] = []
 
   constructor(private readonly random: Random) {}
 
-  /** From now on nothing passes from one host to the other; what is sent waits and is retransmitted when healed. */
-  cut(from: string, to: string): void {
-    this.cuts.add(linkKey(from, to))
+  /**
+   * From now on nothing passes from one host to the other; what is sent waits and is retransmitted when healed. What it
+   * returns undoes this cut, and no other of the same link.
+   */
+  cut(from: string, to: string): () => void {
+    const link = linkKey(from, to)
+    const cut = Symbol(link)
+    const standing = this.cuts.get(link)
+    if (standing === undefined) this.cuts.set(link, new Set([cut]))
+    else standing.add(cut)
+    return () => this.undo(link, cut)
   }
 
-  cutBoth(a: string, b: string): void {
-    this.cut(a, b)
-    this.cut(b, a)
+  cutBoth(a: string, b: string): () => void {
+    const there = this.cut(a, b)
+    const back = this.cut(b, a)
+    return () => {
+      there()
+      back()
+    }
   }
 
-  heal(from: string, to: string): void {
-    if (this.cuts.delete(linkKey(from, to))) this.notifyHealed()
-  }
-
+  /** Every cut is undone, whoever made it. */
   healAll(): void {
     this.cuts.clear()
+    this.notifyHealed()
+  }
+
+  private undo(link: string, cut: symbol): void {
+    const standing = this.cuts.get(link)
+    if (standing?.delete(cut) !== true || standing.size > 0) return
+    this.cuts.delete(link)
     this.notifyHealed()
   }
 

@@ -7,7 +7,7 @@ import type { MetadataImage, PartitionImage } from '../../src/metadata/image.js'
 import type { Compression } from '../../src/ports/compression.js'
 import type { Entry } from '../../src/raft/types.js'
 import { type SimProcess, SimWorldClock } from './clock.js'
-import { FAULTS, type Fault, FaultSchedule } from './faults.js'
+import { FAULTS, type Fault, FaultSchedule, LOSSES, type Loss } from './faults.js'
 import { describeNode, isQuiet, isQuorumWhole, isWhole, replicaHolders } from './health.js'
 import type { SimEvent } from './heap.js'
 import { HistoryRecorder } from './history.js'
@@ -79,6 +79,8 @@ export const RARE: ReadonlySet<string> = new Set([
   'votersPromoted',
   'votersRemoved',
   'leadersRemoved',
+  // One a life.
+  ...LOSSES,
 ])
 
 /** One per cent: more than a clock that somebody sets right now and then ever has. */
@@ -94,6 +96,22 @@ const LIVENESS_LIMIT_MS = 30_000
 const OUTAGE_MS = 7_000
 /** When no change of the voters is under way any more: longer than anybody waits for one. */
 const CHANGES_END_MS = 10_000
+/**
+ * How often the majority that serves may elect while the lost node is a nuisance. Who hears its leader refuses a
+ * pre-vote: whoever is cut off, or not heard, brings none. One that comes and goes may lead at first, and loses that
+ * once; a vote may split.
+ */
+const ELECTIONS_BY_NUISANCE: Readonly<Record<Loss, number>> = {
+  lostGone: 0,
+  lostPaused: 0,
+  lostIsolated: 0,
+  lostDeaf: 0,
+  lostMute: 0,
+  lostFlapping: 3,
+  lostLossy: 3,
+}
+/** For as long it is looked whether terms grow, where any are allowed. */
+const NUISANCE_MS = 10_000
 /** For what was under way at the heal to be answered or given up. */
 const SETTLE_MS = 3_500
 
@@ -312,10 +330,19 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   /** Liveness: a random majority must serve, whatever became of the rest. */
   private serveWithout(lost: SimNode): void {
     this.note(`liveness: all are healed but node ${lost.id}`)
-    this.faults.stop(lost)
+    const loss = this.faults.stop(lost)!
     const core = this.nodes.filter((node) => node !== lost)
     this.within(() => this.servesSince(this.healedAtMs + OUTAGE_MS), core)
+    const term = highestTerm(core)
     this.answersAreDueFrom(core)
+    const most = ELECTIONS_BY_NUISANCE[loss]
+    if (most > 0) this.clock.runFor(NUISANCE_MS)
+    const grown = highestTerm(core) - term
+    if (grown > most)
+      throw new Violation(
+        'a lost node does not disturb',
+        `terms of the majority grew by ${grown} after it served, ${loss}: node ${lost.id}\n  ${core.map(describeNode).join('\n  ')}`,
+      )
   }
 
   private serveWithAll(): void {
@@ -640,6 +667,10 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     if (events.length > 2 * EVENTS_KEPT) events.splice(0, EVENTS_KEPT)
     this.options.onLine?.(timed)
   }
+}
+
+function highestTerm(nodes: readonly SimNode[]): number {
+  return Math.max(0, ...nodes.map(({ quorum }) => quorum?.raft?.term ?? 0))
 }
 
 function fingerprintOf(message: PeerMessage): string {
