@@ -34,6 +34,8 @@ export class Facts {
   private newestImageIndex: LogIndex = 0
   private newestImage: MetadataImage | null = null
   private readonly minimums = new Map<Uuid, number | undefined>()
+  /** Topics of which one replica was enough at some time. */
+  private readonly singles = new Set<Uuid>()
   /** Every state of a partition by its partition epoch. */
   private readonly states = new Map<string, (PartitionImage | undefined)[]>()
   private readonly seen = new WeakSet<PartitionImage>()
@@ -56,7 +58,11 @@ export class Facts {
       this.newestImage = image
     }
     for (const topic of image.topicsById.values()) {
-      if (isNewest) this.minimums.set(topic.id, configuredMinimum(image, topic.name))
+      if (isNewest) {
+        const minimum = configuredMinimum(image, topic.name)
+        this.minimums.set(topic.id, minimum)
+        if (minimum === 1) this.singles.add(topic.id)
+      }
       for (let id = 0; id < topic.partitions.length; id++) {
         const partition = topic.partitions[id]!
         if (this.seen.has(partition)) continue
@@ -77,10 +83,16 @@ export class Facts {
     return found
   }
 
-  /** Of every partition in the newest image that any node showed. */
+  /**
+   * Of every partition in the newest image that any node showed, but for those that are lost for good: where one replica
+   * is enough, it may have been the one whose disk was wiped.
+   */
   isEveryIsrFull(): boolean {
-    for (const { partitions } of this.newestImage?.topicsById.values() ?? [])
-      if (partitions.some(({ isr, replicas }) => isr.length !== replicas.length)) return false
+    for (const { id, partitions } of this.newestImage?.topicsById.values() ?? [])
+      for (const { isr, elr, replicas } of partitions) {
+        const isLost = isr.length + elr.length === 0 && this.singles.has(id)
+        if (isr.length !== replicas.length && !isLost) return false
+      }
     return true
   }
 
