@@ -16,7 +16,10 @@ export interface InspectSource {
   status(): InspectStatus
   /** Calls `watcher` at each event, from now on, until it is cancelled. As `EventRing.subscribe`. */
   subscribe(watcher: (event: QuorumEvent) => void): { cancel(): void }
-  /** Committed entries of the metadata log from `from` (or the first one that is held) on, at most `limit`. */
+  /**
+   * Committed entries of the metadata log from `from` (or the first one that is held) on: at most `limit`, and no more
+   * than may be decoded in one turn. Empty: there is no more.
+   */
   readLog(from: LogIndex, limit: number): readonly InspectLogEntry[]
   /** As `PartitionManager.list`. */
   listPartitions(): readonly PartitionStatus[]
@@ -63,7 +66,7 @@ export interface InspectService {
 
 const DEFAULT_LOG_LIMIT = 100
 const MAX_LOG_LIMIT = 10_000
-/** Entries decoded at a time, so that a long read neither fills memory nor holds the loop up. */
+/** Entries read at a time, where they are small: a long read neither fills memory nor holds the loop up. */
 const LOG_PAGE = 100
 const MAX_WATCHES = 100
 const DEFAULT_ELECTIONS = 1_000
@@ -163,20 +166,29 @@ class Inspect implements InspectService {
   private readLog(call: grpc.ServerWritableStream<ReadLogRequest, InspectLogEntry>): void {
     let from = Math.max(call.request.fromIndex, 1)
     let left = Math.min(call.request.limit || DEFAULT_LOG_LIMIT, MAX_LOG_LIMIT)
-    const nextPage = () => {
+    let page: readonly InspectLogEntry[] = []
+    let sent = 0
+    const next = () => {
       if (call.cancelled || call.destroyed) return
-      const entries = this.source.readLog(from, Math.min(left, LOG_PAGE))
-      let taken = true
-      for (const entry of entries) {
-        taken = call.write(entry)
+      if (sent === page.length) {
+        page = left > 0 ? this.source.readLog(from, Math.min(left, LOG_PAGE)) : []
+        sent = 0
+        left -= page.length
+      }
+      if (page.length === 0) {
+        call.end()
+        return
+      }
+      let isTaken = true
+      while (isTaken && sent < page.length) {
+        const entry = page[sent++]!
+        isTaken = call.write(entry)
         from = entry.index + 1
       }
-      left -= entries.length
-      if (entries.length === 0 || left <= 0) call.end()
-      else if (taken) setImmediate(nextPage)
-      else call.once('drain', nextPage)
+      if (isTaken) setImmediate(next)
+      else call.once('drain', next)
     }
     call.on('error', () => undefined)
-    nextPage()
+    next()
   }
 }

@@ -115,12 +115,10 @@ export class RaftNode {
     return this.core.log.termAt(index)
   }
 
-  /** Of the log in memory, for inspection: what lies in [from, from + limit). */
-  entries(from: LogIndex, limit: number): Entry[] {
+  /** Of the log in memory, for inspection: `limit` entries from `from` on, as far as they hold no more bytes; one at least. */
+  entries(from: LogIndex, limit: number, maxBytes = Number.POSITIVE_INFINITY): Entry[] {
     const { log } = this.core
-    const first = Math.max(from, log.firstIndex)
-    const last = Math.min(log.lastIndex, first + limit - 1)
-    return first > last ? [] : log.range(first, last)
+    return log.slice(Math.max(from, log.firstIndex), limit, maxBytes)
   }
 
   status(): RaftStatus {

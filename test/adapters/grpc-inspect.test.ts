@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import * as grpc from '@grpc/grpc-js'
 import protobuf from 'protobufjs'
 import descriptor, { type IFileDescriptorProto } from 'protobufjs/ext/descriptor.js'
@@ -236,6 +237,29 @@ describe('inspection', () => {
     const read = await take(stream(inspect.readLog!, { fromIndex: 11, limit: 750 }), 751)
     expect(read).toEqual(source.log.slice(10, 760))
     expect(Math.max(...source.reads.map(([, limit]) => limit))).toBeLessThanOrEqual(100)
+  })
+
+  it('waits with the rest of a page until a slow client has taken what was written', async () => {
+    let readLog: (call: object) => void = () => {}
+    createInspectService(source).addTo({
+      addService: (_definition: object, handlers: { readLog: typeof readLog }) => {
+        readLog = handlers.readLog
+      },
+    } as unknown as grpc.Server)
+    const written: object[] = []
+    const ended = new Promise<void>((end) => {
+      const call = Object.assign(new EventEmitter(), {
+        request: { fromIndex: 1, limit: 0 },
+        write: (entry: object) => written.push(entry) % 2 === 1,
+        end,
+      })
+      readLog(call)
+      expect(written).toHaveLength(2)
+      call.emit('drain')
+      expect(written).toHaveLength(3)
+    })
+    await ended
+    expect(written).toEqual(source.log)
   })
 
   it('hands leadership over, or says why not', async () => {

@@ -150,7 +150,10 @@ export interface QuorumControl extends QuorumHandle {
   lastHeardMs(peer: NodeId): number | undefined
   /** The consensus itself, to be looked at after every event; undefined before this node belongs to a cluster. */
   readonly raft: RaftView | undefined
-  /** The log in memory from `from` on, decoded, at most `limit` entries; what a snapshot has swallowed is not there. */
+  /**
+   * The log in memory from `from` on, decoded: at most `limit` entries, and 64 KiB where it is more than one; what a
+   * snapshot has swallowed is not there. Empty: there is no more.
+   */
   readLog(from: LogIndex, limit: number): ReadLogEntry[]
   /** `to` undefined: the voter that holds the most. done(false) where this node does not lead or the time ran out. */
   transferLeadership(to: NodeId | undefined, done: (moved: boolean) => void): void

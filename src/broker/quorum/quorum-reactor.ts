@@ -44,6 +44,9 @@ function addressIn(command: MembershipCommand): Address | undefined {
   return host === undefined || port === undefined ? undefined : { host, port }
 }
 
+/** Decoded in one turn: about a thousand records. */
+const READ_LOG_BYTES = 64 * 1024
+
 /** 2³² draws of so many ids lie within the safe integers. */
 const MAX_REQUESTS_OF_A_PROCESS = 2 ** 20
 
@@ -156,7 +159,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
   }
 
   readLog(from: LogIndex, limit: number): ReadLogEntry[] {
-    const entries = this.member?.node.entries(from, limit) ?? []
+    const entries = this.member?.node.entries(from, limit, READ_LOG_BYTES) ?? []
     return entries.map((entry) => ({
       index: entry.index,
       term: entry.term,

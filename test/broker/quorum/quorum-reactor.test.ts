@@ -37,6 +37,25 @@ describe('a quorum of three', () => {
     expect(entry).toMatchObject({ index: 1, term: 1, type: 'configuration' })
   })
 
+  it('shows its log in pages that one turn can decode', () => {
+    const cluster = led()
+    const leader = cluster.leader()!
+    for (let i = 0; i < 10; i++) cluster.reply(leader.register(`${i}${'x'.repeat(20_000)}`))
+    cluster.reply(leader.register('x'.repeat(200_000)))
+    const sizes: number[] = []
+    const seen: number[] = []
+    for (let from = 1; ; from = seen.at(-1)! + 1) {
+      const page = leader.reactor!.readLog(from, 100)
+      if (page.length === 0) break
+      sizes.push(JSON.stringify(page).length)
+      seen.push(...page.map(({ index }) => index))
+    }
+    const { lastIndex } = leader.reactor!.status()
+    expect(seen).toEqual(Array.from({ length: lastIndex }, (_, i) => i + 1))
+    expect(sizes.length).toBeGreaterThan(4)
+    expect(sizes.filter((bytes) => bytes > 70_000)).toHaveLength(1)
+  })
+
   it('carries a command of any node to the controller and replies after its commit', () => {
     const cluster = led()
     for (const node of cluster.nodes) {
