@@ -54,7 +54,7 @@ export interface Outgoing {
 /**
  * What must become durable, in the order of the sequences: first the hard state, a snapshot that replaces the log,
  * the truncation, then the entries; all of one effect at once. `messages` may leave only when it is durable: this
- * is where "persist before send" lives. An effect may hold messages alone, which then wait for those before it.
+ * is where "persist before send" lives. Until `persisted` comes, later steps may put more there, and replace some.
  */
 export interface PersistEffect {
   type: 'persist'

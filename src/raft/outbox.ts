@@ -10,6 +10,8 @@ interface Pending {
   hardState: boolean
   sinceMs: number
   snapshot: Snapshot | undefined
+  /** The effect's own: what comes later and waits for this write joins it. */
+  messages: Outgoing[]
 }
 
 /**
@@ -25,6 +27,7 @@ export class Outbox {
   private snapshot: Snapshot | undefined
   private truncateFrom: LogIndex | undefined
   private pending: Pending[] = []
+  private pendingHardStates = 0
   private nextSequence = 1
 
   constructor(private durable: LogIndex) {}
@@ -36,7 +39,7 @@ export class Outbox {
 
   /** The term and vote in memory are also on disk. */
   get isHardStateDurable(): boolean {
-    return this.hardState === undefined && !this.pending.some((write) => write.hardState)
+    return this.hardState === undefined && this.pendingHardStates === 0
   }
 
   /** When the oldest write that is still under way was asked for; undefined: none is. */
@@ -83,9 +86,10 @@ export class Outbox {
   /** Returns the snapshots that became durable. */
   persisted(sequence: number): Snapshot[] {
     const snapshots: Snapshot[] = []
-    while (this.pending.length > 0 && this.pending[0]!.sequence <= sequence) {
-      const write = this.pending.shift()!
+    const left = this.pending.findIndex((write) => write.sequence > sequence)
+    for (const write of this.pending.splice(0, left === -1 ? this.pending.length : left)) {
       this.durable = Math.max(this.durable, write.lastIndex)
+      if (write.hardState) this.pendingHardStates--
       if (write.snapshot !== undefined) snapshots.push(write.snapshot)
     }
     return snapshots
@@ -99,8 +103,10 @@ export class Outbox {
       this.snapshot !== undefined ||
       this.truncateFrom !== undefined ||
       this.entries.length > 0
-    if (writes || (this.held.length > 0 && this.pending.length > 0)) {
-      effects.push(this.persistEffect(lastIndex, nowMs))
+    const newest = this.pending.at(-1)
+    if (writes) effects.push(this.persistEffect(lastIndex, nowMs))
+    else if (newest !== undefined) {
+      for (const outgoing of this.held) join(newest.messages, outgoing)
     } else {
       for (const outgoing of this.held) effects.push({ type: 'send', ...outgoing })
     }
@@ -123,7 +129,9 @@ export class Outbox {
       hardState: this.hardState !== undefined,
       sinceMs: nowMs,
       snapshot: this.snapshot,
+      messages: this.held,
     })
+    if (this.hardState !== undefined) this.pendingHardStates++
     const effect: PersistEffect = { type: 'persist', sequence, entries: this.entries, messages: this.held }
     if (this.hardState !== undefined) effect.hardState = this.hardState
     if (this.snapshot !== undefined) effect.snapshot = this.snapshot
@@ -135,4 +143,34 @@ export class Outbox {
     this.durable = Math.min(this.durable, limit)
     for (const write of this.pending) write.lastIndex = Math.min(write.lastIndex, limit)
   }
+}
+
+/**
+ * The disk may hang for an hour, and a leader asks ten times a second: of the same kind, to the same node and under the
+ * same term one answer says all.
+ */
+function join(messages: Outgoing[], added: Outgoing): void {
+  const at = messages.findLastIndex((earlier) => isOutdatedBy(earlier, added))
+  if (at === -1) messages.push(added)
+  else if (!saysMore(messages[at]!.message, added.message)) messages[at] = added
+}
+
+function isOutdatedBy(
+  { to, message: earlier }: Outgoing,
+  { to: receiver, message: later }: Outgoing,
+): boolean {
+  if (to !== receiver || earlier.type !== later.type || earlier.term !== later.term) return false
+  if (later.type === 'append' || later.type === 'installSnapshot') return false
+  if (earlier.type !== 'appendReply' || later.type !== 'appendReply') return true
+  return earlier.success === later.success
+}
+
+/** An append that was overtaken is answered for less. */
+function saysMore(earlier: RaftMessage, later: RaftMessage): boolean {
+  return (
+    earlier.type === 'appendReply' &&
+    later.type === 'appendReply' &&
+    earlier.success &&
+    earlier.matchIndex > later.matchIndex
+  )
 }
