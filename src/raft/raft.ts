@@ -197,6 +197,9 @@ export class RaftNode {
         return
       case 'leave':
         core.isLeaving = true
+        // A late vote would make it a leader that hands over to nobody.
+        if (core.role.type === 'preCandidate' || core.role.type === 'candidate')
+          becomeFollower(core, core.term, undefined, 'electionLost')
         return
       case 'learners':
         core.learners.clear()
