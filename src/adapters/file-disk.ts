@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { type Disk, DiskError, type DiskErrorCode, type DiskFile, type SyncTarget } from '../ports/disk.js'
 
@@ -15,7 +16,7 @@ export class FileDisk implements Disk {
 
   /**
    * Makes the directory where it is missing and takes its lock, which falls with the process however it ends.
-   * @throws DiskError EACCES where another process holds it
+   * @throws DiskError EBUSY where a live process seems to hold it
    */
   static open(root: string): FileDisk {
     const absolute = path.resolve(root)
@@ -251,14 +252,18 @@ function takeLock(file: string): number {
     const holder = liveHolder(file)
     if (holder !== null) {
       throw new DiskError(
-        'EACCES',
+        'EBUSY',
         file,
-        `${path.dirname(file)} is in use by process ${holder}: stop it, or give each node a log.dirs of its own`,
+        `${path.dirname(file)} is locked: its ${LOCK_FILE} names process ${holder}, which runs on this host (${os.hostname()}). ` +
+          'Where that process uses this directory, stop it, or give each node a log.dirs of its own. ' +
+          `Where the directory was copied together with its ${LOCK_FILE}, remove ${file}; ` +
+          'of the original and its copy only one may run.',
       )
     }
     fs.rmSync(file, { force: true })
   }
-  throw new DiskError('EACCES', file, `${file}: other processes are taking this lock at the same time`)
+  const message = `${file}: other processes are taking this lock at the same time: give each node a log.dirs of its own.`
+  throw new DiskError('EBUSY', file, message)
 }
 
 function releaseLock(file: string): void {

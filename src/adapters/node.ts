@@ -205,6 +205,7 @@ function openDisk(logDir: string): FileDisk {
     return FileDisk.open(logDir)
   } catch (error) {
     const reason = (error as Error).message
+    if (error instanceof DiskError && error.code === 'EBUSY') throw new StartError(`log.dirs: ${reason}`)
     throw new StartError(
       `log.dirs: ${logDir} cannot be used: ${reason}. Name a directory that this user may write.`,
     )

@@ -44,7 +44,8 @@ export interface DiskFile {
   close(): void
 }
 
-export type DiskErrorCode = 'ENOENT' | 'ENOSPC' | 'EIO' | 'EACCES' | 'EMFILE' | 'EOTHER'
+/** EBUSY: the disk as a whole is another process's. */
+export type DiskErrorCode = 'ENOENT' | 'ENOSPC' | 'EIO' | 'EACCES' | 'EMFILE' | 'EBUSY' | 'EOTHER'
 
 export class DiskError extends Error {
   override name = 'DiskError'

@@ -1,6 +1,6 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { COMMANDS } from '../../src/cli/registry.js'
@@ -162,6 +162,25 @@ describe('kogge start refuses, with exit code 2', () => {
     writeFileSync(file, properties(port, 'data'))
     const { code, stderr } = await kogge(['start', '--config', file])
     expect(stderr).toMatch(/^kogge: [^\n]*data[^\n]*\n$/)
+    expect(code).toBe(2)
+  })
+
+  it('a data directory whose lock names a live process: it is used, or was copied with its lock', async () => {
+    const port = await freeBasePort(1)
+    const file = join(directory, 'server.properties')
+    const data = join(directory, 'data')
+    mkdirSync(data)
+    const stat = readFileSync(`/proc/${process.pid}/stat`, 'latin1')
+    const startTime = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    writeFileSync(join(data, '.lock'), `${process.pid} ${startTime}\n`)
+    writeFileSync(file, properties(port, 'data'))
+    const { code, stderr } = await kogge(['start', '--config', file])
+    expect(stderr).toBe(
+      `kogge: log.dirs: ${data} is locked: its .lock names process ${process.pid}, which runs on this host (${hostname()}). ` +
+        'Where that process uses this directory, stop it, or give each node a log.dirs of its own. ' +
+        `Where the directory was copied together with its .lock, remove ${join(data, '.lock')}; ` +
+        'of the original and its copy only one may run.\n',
+    )
     expect(code).toBe(2)
   })
 
