@@ -21,6 +21,8 @@ export interface InspectSource {
    * than may be decoded in one turn. Empty: there is no more.
    */
   readLog(from: LogIndex, limit: number): readonly InspectLogEntry[]
+  /** In the metadata that this node has applied. */
+  hasTopic(name: string): boolean
   /** As `PartitionManager.list`. */
   listPartitions(): readonly PartitionStatus[]
   /** The last changes of leadership, at most `limit`, oldest first. As `PostMortems.recent`. */
@@ -90,6 +92,8 @@ export interface ListElectionsReply {
   /** The clock of the times. */
   monotonicMs: number
   elections: readonly PostMortem[]
+  /** Of the topic that was named; undefined: none was, or the node is older than the question. */
+  topicExists?: boolean
 }
 export interface ChangeVotersReply {
   /** Of Kafka's table; 0: done. */
@@ -115,7 +119,8 @@ class Inspect implements InspectService {
       const { quorum, monotonicMs } = this.source.status()
       const { limit, topic, partition } = call.request
       const elections = this.source.postMortems(limit || DEFAULT_ELECTIONS, { topic, partition })
-      done(null, { nodeId: quorum.nodeId, monotonicMs, elections })
+      const existence = topic === undefined ? {} : { topicExists: this.source.hasTopic(topic) }
+      done(null, { nodeId: quorum.nodeId, monotonicMs, elections, ...existence })
     }
     const transferLeadership: Unary<{ to?: NodeId }, object> = (call, done) => {
       const refusal = this.source.transferLeadership(call.request.to)

@@ -182,6 +182,7 @@ class NodeAssembly {
       }),
       subscribe: (watcher) => node.quorum.events.subscribe(watcher),
       readLog: (from, limit) => committedLog(node.quorum, from, limit),
+      hasTopic: (name) => node.services.metadata.image.topicsByName.has(name),
       listPartitions: () => node.services.partitions.list(),
       postMortems: (limit, filter) => node.postMortems.recent(limit, filter),
       transferLeadership: (to) => requestTransfer(node.quorum, to),

@@ -112,6 +112,7 @@ class Source implements InspectSource {
 
   status = () => status
   listPartitions = () => [partition]
+  hasTopic = (name: string) => name === 't'
   postMortems = (limit: number, filter: PartitionFilter) => {
     this.filters.push(filter)
     return ELECTIONS.slice(-limit)
@@ -166,6 +167,11 @@ it('lists the last changes of leadership, absent and zero fields told apart', as
     elections: [ELECTIONS[1]],
   })
   expect(source.filters).toEqual([{}, filter])
+  expect(all).not.toHaveProperty('topicExists')
+  const existence = [{ topic: 't' }, { topic: 'u' }].map((topic) =>
+    unary(inspect.listElections!, { limit: 1, ...topic }),
+  )
+  expect(await Promise.all(existence)).toMatchObject([{ topicExists: true }, { topicExists: false }])
 })
 
 let source: Source

@@ -148,6 +148,17 @@ describe('the command line against three real processes', () => {
     ).toHaveLength(3)
   })
 
+  it('the elections of a topic that does not exist are a failure, and of one that had none an empty table', async () => {
+    const { code, stderr, stdout } = await run(['raft', 'elections', '--topic', 'nowhere'])
+    expect(stderr).toContain('kogge: There is no topic nowhere (UNKNOWN_TOPIC_OR_PARTITION)\n')
+    expect(stdout).toBe('')
+    expect(code).toBe(1)
+    await run(['topic', 'create', 'calm', '--partitions', '1'])
+    const none = await run(['raft', 'elections', '--topic', 'calm', '--partition', '7', '-o', 'json'])
+    expect(none).toMatchObject({ code: 0, stdout: '[]\n' })
+    await run(['topic', 'delete', 'calm'])
+  })
+
   it('a group that does not exist is a failure, not an empty table', async () => {
     const { code, stderr } = await run(['group', 'describe', 'nobody'])
     expect(stderr).toMatch(/^kogge: .*group.*nobody/i)

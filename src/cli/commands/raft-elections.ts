@@ -1,6 +1,6 @@
 import type { PartitionElections, PartitionFilter, RaftElection } from '../../broker/post-mortems/types.js'
 import { CLIENT_OPTIONS, type Command, type Invocation } from '../command.js'
-import { unreachable } from '../errors.js'
+import { failure, unreachable } from '../errors.js'
 import {
   INSPECT_OPTION,
   InspectClient,
@@ -50,6 +50,9 @@ async function run(invocation: Invocation): Promise<void> {
     if (answers[i] === undefined) note(`kogge: ${address} does not answer; what only it saw is missing`)
   })
   const merged = mergeElections(replies).slice(-limit)
+  // One that was deleted may have had some.
+  if (merged.length === 0 && replies.every(({ topicExists }) => topicExists === false))
+    throw failure(`There is no topic ${filter.topic} (UNKNOWN_TOPIC_OR_PARTITION)`)
   if (json)
     printJson(
       merged.map(({ election, seenBy }) => ({ ...election, costMs: costMs(election) ?? null, seenBy })),
