@@ -96,6 +96,7 @@ export function onHeartbeat(core: RaftCore, from: NodeId, message: Heartbeat): v
     follower: core.self,
     lastIndex: core.log.lastIndex,
     readContext: message.readContext,
+    sentMs: message.sentMs,
   })
 }
 

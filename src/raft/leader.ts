@@ -176,7 +176,19 @@ function sendHeartbeat(core: RaftCore, leader: LeaderState, progress: Progress):
     commitIndex,
     commitTerm: core.log.termAt(commitIndex) ?? 0,
     readContext: leader.readContext,
+    sentMs: core.nowMs,
   })
+}
+
+/**
+ * Until then nobody else can have been elected by silence: a majority got a heartbeat that was sent at most the
+ * shortest election time-out before, and refuses its votes for as long. Never counted on where data could be lost.
+ */
+export function leaseEndMs(core: RaftCore, leader: LeaderState): number {
+  const { voters } = core.configuration
+  const always = Number.POSITIVE_INFINITY
+  const sentMs = majorityMs(core, leader, voters, (progress) => progress.answeredSentMs, always)
+  return sentMs + core.timing.electionTimeoutMinMs
 }
 
 /** When a majority of the voters was last heard, itself included where it is one. */
@@ -190,9 +202,10 @@ function majorityMs(
   leader: LeaderState,
   voters: readonly Voter[],
   timeOf: (progress: Progress) => number,
+  ownMs = core.nowMs,
 ): number {
   const times = voters.map((voter) => {
-    if (sameVoter(voter, core.self)) return core.nowMs
+    if (sameVoter(voter, core.self)) return ownMs
     const progress = leader.progress.get(voter.nodeId)
     return progress !== undefined && sameVoter(progress.voter, voter)
       ? timeOf(progress)

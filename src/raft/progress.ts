@@ -20,6 +20,8 @@ export class Progress {
   /** A new leader grants each voter time to answer by taking it as heard; `answeredMs` grants nothing. */
   lastContactMs = -1
   answeredMs = Number.NEGATIVE_INFINITY
+  /** When the newest heartbeat that it answered was sent. */
+  answeredSentMs = Number.NEGATIVE_INFINITY
   lastCaughtUpMs = -1
   /** The read context that it last echoed. */
   readContext = 0
@@ -55,6 +57,7 @@ export class Progress {
     this.matchIndex = 0
     this.toldCommitIndex = 0
     this.readContext = 0
+    this.answeredSentMs = Number.NEGATIVE_INFINITY
     this.becomeProbe(nextIndex)
   }
 

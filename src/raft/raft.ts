@@ -16,6 +16,7 @@ import {
 import {
   canPropose,
   leaderDeadlineMs,
+  leaseEndMs,
   maybeCommit,
   onFollowerDead,
   onLeaderTick,
@@ -84,6 +85,12 @@ export class RaftNode {
   /** A proposal of one entry would be taken now. */
   get canPropose(): boolean {
     return canPropose(this.core)
+  }
+
+  /** See `leaseEndMs` of leader.ts; who does not lead has none. */
+  get leaseEndMs(): number {
+    const { role } = this.core
+    return role.type === 'leader' ? leaseEndMs(this.core, role) : Number.NEGATIVE_INFINITY
   }
 
   /** Of a leader: the node that is to become a voter and catches up. */
@@ -287,6 +294,7 @@ export class RaftNode {
           follower: core.self,
           lastIndex: core.log.lastIndex,
           readContext: 0,
+          sentMs: 0,
         })
         return
       case 'vote':

@@ -159,6 +159,7 @@ export function onHeartbeatReply(
   const progress = heard(core, leader, from, message.follower.directoryId)
   if (progress === undefined) return
   progress.readContext = Math.max(progress.readContext, message.readContext)
+  progress.answeredSentMs = Math.max(progress.answeredSentMs, message.sentMs)
   confirmReads(core, leader)
   if (progress.state === 'snapshot') repeatChunkWhereDue(core, progress)
   else if (progress.isStalled()) askWhereItStands(core, progress)

@@ -80,8 +80,23 @@ export type RaftMessage =
       conflictTerm: Term
     }
   /** `commitTerm`: of the entry at commitIndex; 0: not known any more. A wiped disk may hold another one there. */
-  | { type: 'heartbeat'; term: Term; commitIndex: LogIndex; commitTerm: Term; readContext: number }
-  | { type: 'heartbeatReply'; term: Term; follower: Voter; lastIndex: LogIndex; readContext: number }
+  | {
+      type: 'heartbeat'
+      term: Term
+      commitIndex: LogIndex
+      commitTerm: Term
+      readContext: number
+      /** By the leader's clock. Echoed. */
+      sentMs: number
+    }
+  | {
+      type: 'heartbeatReply'
+      term: Term
+      follower: Voter
+      lastIndex: LogIndex
+      readContext: number
+      sentMs: number
+    }
   | {
       type: 'installSnapshot'
       term: Term

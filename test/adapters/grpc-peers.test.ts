@@ -122,7 +122,7 @@ async function freeAddress(): Promise<Address> {
 const heartbeat = (readContext: number): PeerMessage => ({
   type: 'raft',
   clusterId: 'c',
-  message: { type: 'heartbeat', term: 1, commitIndex: 0, commitTerm: 0, readContext },
+  message: { type: 'heartbeat', term: 1, commitIndex: 0, commitTerm: 0, readContext, sentMs: 0 },
 })
 
 const snapshotChunk = (offset: number, length: number): PeerMessage => ({

@@ -122,6 +122,16 @@ export class ActiveController {
     return this.isActive && this.driver.node.canPropose
   }
 
+  /**
+   * A broker counts its session from its heartbeats that were answered, and beyond it doubts that it leads anything. So
+   * none is answered where others may have elected a controller that hears of it no more.
+   */
+  canAnswer({ type }: ControllerCommand): boolean {
+    if (type === 'describeQuorum') return this.isActive
+    if (!this.canPropose) return false
+    return type !== 'brokerHeartbeat' || this.clock.monotonicMs() < this.driver.node.leaseEndMs
+  }
+
   brokerDead(brokerId: NodeId): void {
     if (!this.isActive) return
     if (this.canPropose) this.propose(this.controller.brokerDead(brokerId, this.clock.monotonicMs()))
@@ -137,7 +147,7 @@ export class ActiveController {
     return this.isActive ? this.controller.unfencedBrokers() : []
   }
 
-  /** A command waits for room in the log: the broker that sent it lives all the same. */
+  /** A command waits, for room in the log or for the voters: the broker that sent it lives all the same. */
   onHeld(command: ControllerCommand): void {
     if (!this.isActive || command.type !== 'brokerHeartbeat') return
     this.controller.brokerHeard(command.brokerId, command.brokerEpoch, this.clock.monotonicMs())

@@ -23,7 +23,7 @@ export interface RouterEnvironment {
   /** The term that it leads. */
   term(): Term
   isConnected(peer: NodeId): boolean
-  /** This node is the active controller and, where the command may write, its log has room. */
+  /** This node is the active controller, its log has room where the command may write, and it may answer. */
   canDecide(command: ControllerCommand): boolean
   /** It cannot at the moment, and the command waits. */
   onHeld(command: ControllerCommand): void

@@ -291,8 +291,7 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
       leader: () => this.member?.node.leader,
       term: () => this.member?.node.term ?? 0,
       isConnected: (peer) => this.network.isConnected(peer),
-      canDecide: ({ type }) =>
-        this.member?.controller[type === 'describeQuorum' ? 'isActive' : 'canPropose'] ?? false,
+      canDecide: (command) => this.member?.controller.canAnswer(command) ?? false,
       onHeld: (command) => this.member?.controller.onHeld(command),
       decide: (command, context, timeoutMs, done) => this.decide(command, context, timeoutMs, done),
       send: (to, message) => this.network.send(to, 'controller', message),
@@ -358,8 +357,11 @@ export class QuorumReactor implements QuorumControl, PeerHandler<PeerMessage> {
 
   private onRaft(from: NodeId, { clusterId, message }: Extract<PeerMessage, { type: 'raft' }>): void {
     if (this.member === undefined) this.entrance?.onCluster(from, clusterId)
-    else if (clusterId === this.member.clusterId) this.member.input({ type: 'message', from, message })
-    else this.network.onForeign(from, clusterId, this.member.clusterId)
+    else if (clusterId === this.member.clusterId) {
+      this.member.input({ type: 'message', from, message })
+      // Heartbeats of brokers may wait for it.
+      if (message.type === 'heartbeatReply') this.router.retryHeld()
+    } else this.network.onForeign(from, clusterId, this.member.clusterId)
   }
 
   private fail(error: Error): void {

@@ -3,23 +3,19 @@ import { DEFAULT_RAFT_LIMITS } from '../../../src/raft/api.js'
 import { ErrorCode } from '../../../src/wire/errors.js'
 import { TestCluster, type TestNode } from './cluster.js'
 
+function beat(node: TestNode, brokerEpoch: number, appliedIndex: number, timeoutMs = 5000) {
+  const ofBroker = { brokerId: node.id, brokerEpoch, appliedIndex }
+  const wants = { wantFence: false, wantShutDown: false, quarantined: [] }
+  return node.submit({ type: 'brokerHeartbeat', ...ofBroker, ...wants }, timeoutMs)
+}
+
 /** Registered, caught up and unfenced. Returns the broker epoch. */
 function serve(cluster: TestCluster, node: TestNode): number {
   const registered = cluster.reply(node.register())
   if (registered.type !== 'registerBroker') throw new Error(`unexpected: ${registered.type}`)
   cluster.until(() => node.image.brokers.has(node.id))
   const { appliedIndex } = node
-  cluster.reply(
-    node.submit({
-      type: 'brokerHeartbeat',
-      brokerId: node.id,
-      brokerEpoch: registered.brokerEpoch,
-      appliedIndex,
-      wantFence: false,
-      wantShutDown: false,
-      quarantined: [],
-    }),
-  )
+  cluster.reply(beat(node, registered.brokerEpoch, appliedIndex))
   cluster.until(() => node.image.brokers.get(node.id)?.fenced === false)
   return registered.brokerEpoch
 }
@@ -108,4 +104,50 @@ it('gives every broker its time where the controller sleeps between two beginnin
   expect(leader.image.brokers.get(leader.id)!.fenced).toBe(false)
   cluster.world.runFor(15_000)
   expect(leader.image.brokers.get(leader.id)!.fenced).toBe(true)
+})
+
+it('answers no heartbeat of its own broker when others may lead: from then on that one counts as cut off', () => {
+  const cluster = new TestCluster([1, 2, 3])
+  cluster.startAll()
+  const leader = cluster.untilLed()
+  const epoch = serve(cluster, leader)
+  cluster.world.runFor(333)
+  const cutMs = cluster.world.nowMs
+  for (const { id, host } of cluster.nodes) if (id !== leader.id) cluster.links.cutBoth(leader.host, host)
+  let lastSentMs = 0
+  while (cluster.world.nowMs < cutMs + 3000) {
+    const sentMs = cluster.world.nowMs
+    const sent = beat(leader, epoch, leader.appliedIndex, 20)
+    cluster.world.runFor(10)
+    if (sent.reply?.type === 'brokerHeartbeat') lastSentMs = sentMs
+  }
+  expect(lastSentMs).toBeGreaterThan(cutMs + 800)
+  // The followers had heard it before, and elect no sooner than a second after that.
+  expect(lastSentMs).toBeLessThanOrEqual(cutMs + 1000)
+})
+
+it('answers a heartbeat that waited when the voters answer again', () => {
+  const cluster = new TestCluster([1, 2, 3])
+  cluster.startAll()
+  const leader = cluster.untilLed()
+  const epoch = serve(cluster, leader)
+  const { term } = leader.reactor!.status()
+  cluster.peers.drop = (_from, to, message) =>
+    to === leader.id && message.type === 'raft' && message.message.type === 'heartbeatReply'
+  cluster.world.runFor(1150)
+  const sent = beat(leader, epoch, leader.appliedIndex)
+  cluster.world.runFor(100)
+  expect(sent.reply).toBeUndefined()
+  cluster.peers.drop = null
+  expect(cluster.reply(sent, 200)).toMatchObject({ type: 'brokerHeartbeat', errorCode: 0 })
+  expect(leader.reactor!.status()).toMatchObject({ role: 'leader', term })
+})
+
+it('answers a heartbeat at once where it is the only voter', () => {
+  const cluster = new TestCluster([1])
+  cluster.startAll()
+  const leader = cluster.untilLed()
+  const epoch = serve(cluster, leader)
+  cluster.world.runFor(5000)
+  expect(cluster.reply(beat(leader, epoch, leader.appliedIndex), 10)).toMatchObject({ errorCode: 0 })
 })

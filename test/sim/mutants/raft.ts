@@ -310,7 +310,7 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     also: [
       {
         file: 'src/broker/quorum/quorum-reactor.js',
-        find: "canDecide: ({ type }) => this.member?.controller[type === 'describeQuorum' ? 'isActive' : 'canPropose'] ?? false,",
+        find: 'canDecide: (command) => this.member?.controller.canAnswer(command) ?? false,',
         replace: 'canDecide: () => this.member?.node.isLeader ?? false,',
       },
     ],
