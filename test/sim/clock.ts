@@ -11,6 +11,11 @@ const MAX_EVENTS_AT_ONE_TIME = 100_000
  */
 const TICKS_PER_MS = 1_000
 
+/** Unwinds the event within which a process died. It is no error of the process: nobody but the clock takes it. */
+export class ProcessDeath extends Error {
+  override name = 'ProcessDeath'
+}
+
 /** The one clock of a simulated world: it jumps to the next event. No wall clock, no randomness of its own. */
 export class SimWorldClock {
   nowMs = 0
@@ -24,6 +29,7 @@ export class SimWorldClock {
   private sequence = 0
   private eventsAtThisTime = 0
   private running: SimEvent | null = null
+  private endOfEvent: (() => void) | null = null
 
   /** One process of the world: its clock dies with it. */
   process(name: string, options: { driftPpm?: number; wallOffsetMs?: number } = {}): SimProcess {
@@ -44,6 +50,16 @@ export class SimWorldClock {
     if (this.running === null || this.running.owner !== null)
       throw new Error('an event is an input of one process')
     this.running.owner = owner
+  }
+
+  /** What runs now is an event of this process. */
+  isRunning(owner: EventOwner | null): boolean {
+    return owner !== null && this.running?.owner === owner
+  }
+
+  /** Runs once, when the event that runs has ended or was unwound. */
+  onceEventEnds(run: () => void): void {
+    this.endOfEvent = run
   }
 
   /** Runs the next event. False: none is left. */
@@ -94,7 +110,15 @@ export class SimWorldClock {
         )
       }
       this.running = event
-      run()
+      try {
+        run()
+      } catch (error) {
+        if (!(error instanceof ProcessDeath)) throw error
+      }
+      if (this.endOfEvent !== null) {
+        this.endOfEvent()
+        this.endOfEvent = null
+      }
       event.owner?.ran()
       this.afterEvent?.(event)
       this.running = null

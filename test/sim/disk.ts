@@ -2,6 +2,7 @@ import { randomBelow } from '../../src/lib/prng.js'
 import { type Disk, DiskError, type DiskFile, type SyncTarget } from '../../src/ports/disk.js'
 import type { Random } from '../../src/ports/random.js'
 import type { SimProcess, SimWorldClock } from './clock.js'
+import type { Doom } from './doom.js'
 import { Inode } from './inode.js'
 
 /** A directory: its entries as the process sees them, and those that were synced. */
@@ -56,6 +57,8 @@ export class SimDisk implements Disk {
   onTruncate: ((path: string, from: number, to: number) => void) | null = null
   /** A file or a tree is gone, or has another name (`to`). */
   onMoved: ((from: string, to: string | null) => void) | null = null
+  /** The process is to die within an event. */
+  doom: Doom | null = null
   private root: Directory = newDirectory()
   private pending: PendingEntry[] = []
   private generation = 0
@@ -132,12 +135,14 @@ export class SimDisk implements Disk {
   }
 
   open(path: string, options: { create?: boolean } = {}): DiskFile {
+    this.doom?.check()
     const { parent, name } = this.locate(path)
     let node = parent.entries.get(name)
     if (node !== undefined && !(node instanceof Inode))
       throw new DiskError('EOTHER', path, `${path} is a directory`)
     if (node === undefined) {
       if (options.create !== true) throw new DiskError('ENOENT', path, `${path} does not exist`)
+      this.doom?.beforeChange(`the making of ${path}`, true)
       node = new Inode()
       this.link(parent, name, node)
     }
@@ -149,6 +154,7 @@ export class SimDisk implements Disk {
   }
 
   list(directory: string): string[] {
+    this.doom?.check()
     const names = [...this.directory(directory).entries].map(([name, node]) =>
       node instanceof Inode ? name : `${name}/`,
     )
@@ -161,6 +167,7 @@ export class SimDisk implements Disk {
       let next = at.entries.get(part)
       if (next instanceof Inode) throw new DiskError('EOTHER', path, `${path}: ${part} is a file`)
       if (next === undefined) {
+        this.doom?.beforeChange(`the making of ${path}/`, true)
         next = newDirectory()
         this.link(at, part, next)
       }
@@ -169,6 +176,7 @@ export class SimDisk implements Disk {
   }
 
   rename(from: string, to: string): void {
+    this.doom?.beforeChange(`the renaming of ${from}`, true)
     const source = this.locate(from)
     const target = this.locate(to)
     const node = source.parent.entries.get(source.name)
@@ -186,6 +194,11 @@ export class SimDisk implements Disk {
   }
 
   unlink(path: string): void {
+    this.doom?.beforeChange(`the removal of ${path}`, true)
+    this.unlinkNow(path)
+  }
+
+  private unlinkNow(path: string): void {
     const { parent, name } = this.locate(path)
     const node = parent.entries.get(name)
     if (node === undefined) throw new DiskError('ENOENT', path, `${path} does not exist`)
@@ -197,6 +210,7 @@ export class SimDisk implements Disk {
 
   removeTree(path: string): void {
     if (!this.exists(path)) return
+    this.doom?.beforeChange(`the removal of ${path}/`, true, () => this.removeSome(path))
     const { parent, name } = this.locate(path)
     const node = parent.entries.get(name)!
     this.usedBytes -= totalBytes(node)
@@ -204,7 +218,15 @@ export class SimDisk implements Disk {
     this.remove(parent, name, node)
   }
 
+  /** A tree goes one entry after the other. */
+  private removeSome(path: string): void {
+    const names = this.list(path).filter((name) => !name.endsWith('/'))
+    const count = this.faults.tear?.(names.length) ?? 0
+    for (const name of names.slice(0, count)) this.unlinkNow(`${path}/${name}`)
+  }
+
   sync(targets: readonly SyncTarget[], done: (error: DiskError | null) => void): void {
+    this.doom?.beforeChange('a sync', false)
     const { generation, process } = this
     const paths = targets.map(targetPath)
     const { complete, fail } = this.beginSync(targets)
@@ -220,6 +242,7 @@ export class SimDisk implements Disk {
   }
 
   syncNow(targets: readonly SyncTarget[]): void {
+    this.doom?.beforeChange('a sync that is waited for', true)
     const paths = targets.map(targetPath)
     const { complete, fail } = this.beginSync(targets)
     if (this.faults.failSync?.(paths) === true) {
@@ -337,6 +360,7 @@ class SimFile implements DiskFile {
   }
 
   read(position: number, length: number): Uint8Array {
+    this.disk.doom?.check()
     this.check('read')
     return this.inode.read(position, length)
   }
@@ -344,6 +368,8 @@ class SimFile implements DiskFile {
   write(position: number, chunks: readonly Uint8Array[]): void {
     let length = 0
     for (const chunk of chunks) length += chunk.length
+    if (this.disk.doom !== null)
+      this.disk.doom.beforeChange(`a write of ${this.path}`, false, () => this.tear(position, chunks, length))
     const error = this.failure('write') ?? this.disk.refusal(this.path, position + length - this.inode.size)
     if (error !== null) {
       this.tear(position, chunks, length)
@@ -382,6 +408,7 @@ class SimFile implements DiskFile {
   }
 
   truncate(size: number): void {
+    this.disk.doom?.beforeChange(`the truncation of ${this.path}`, true)
     this.check('write')
     this.disk.grow(this.path, size - this.inode.size)
     this.disk.onTruncate?.(this.path, this.inode.size, size)
@@ -391,7 +418,8 @@ class SimFile implements DiskFile {
   close(): void {
     if (!this.isOpen) throw new Error(`${this.path} was closed twice`)
     this.isOpen = false
-    this.disk.openFiles--
+    // Those of a dying process were closed with it.
+    if (this.disk.doom?.hasStruck !== true) this.disk.openFiles--
   }
 
   private check(operation: 'read' | 'write'): void {

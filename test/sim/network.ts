@@ -182,6 +182,7 @@ export class SimNetwork {
     opened: (stream: ByteStream) => StreamHandler,
     failed: (error: DialError) => void,
   ): void {
+    if (process.state === 'dead') return
     let settled = false
     const settle = (input: () => void): void => {
       if (settled) return

@@ -22,6 +22,7 @@ import type { Dialer, Listener } from '../../src/ports/network.js'
 import type { HardState } from '../../src/raft/types.js'
 import type { SimProcess, SimWorldClock } from './clock.js'
 import { SimDisk } from './disk.js'
+import { Doom } from './doom.js'
 import type { SimNetwork } from './network.js'
 import type { SimPeerNetwork } from './peers.js'
 import { SimStore } from './store.js'
@@ -148,9 +149,31 @@ export class SimNode {
     }
   }
 
+  /**
+   * The process that runs, or else the next one, dies within an event: just before a change of its disk or its store,
+   * after so many others. `died` then, with what it did not do any more.
+   */
+  dieInside(changes: number, isRare: boolean, end: () => void, died: (what: string) => void): void {
+    const { clock } = this.world
+    const isRunning = (): boolean => clock.isRunning(this.process)
+    this.doom(
+      new Doom(changes, isRare, isRunning, (what, doom) => {
+        end()
+        this.doom(doom)
+        clock.onceEventEnds(() => this.doom(null))
+        died(what)
+      }),
+    )
+  }
+
+  private doom(doom: Doom | null): void {
+    this.disk.doom = doom
+    this.store.doom = doom
+  }
+
   get hasPendingFailure(): boolean {
     const { failSync, failAccess } = this.disk.faults
-    return failSync !== null || failAccess !== null || this.store.failSync !== null
+    return failSync !== null || failAccess !== null || this.store.failSync !== null || this.disk.doom !== null
   }
 
   /** An injected failure that has not come yet does not come. */
@@ -160,6 +183,11 @@ export class SimNode {
     faults.failAccess = null
     this.store.failSync = null
     this.onGivenUp = null
+    this.cancelDoom()
+  }
+
+  cancelDoom(): void {
+    this.doom(null)
   }
 
   setWallOffset(offsetMs: number): void {
@@ -168,6 +196,8 @@ export class SimNode {
   }
 
   private onFatal(error: Error): void {
+    // What a dying process says nobody hears.
+    if (!this.isUp) return
     const isFull = error instanceof DiskError && error.code === 'ENOSPC'
     const givenUp = this.onGivenUp ?? (isFull ? this.onFullDisk : null)
     if (givenUp === null) return this.world.onFatal(this, error)
@@ -245,7 +275,9 @@ export class SimNode {
       {
         clock: process.clock,
         random,
-        logger: new SimLogger((line) => world.log(this.id, line), {}),
+        logger: new SimLogger((line) => {
+          if (process.state !== 'dead') world.log(this.id, line)
+        }, {}),
         disk: this.disk,
         dialer: endpoint,
         listener: endpoint,
@@ -265,7 +297,9 @@ export class SimNode {
     )
     this.node = node
     const { metadata } = node.services
-    metadata.onChange(() => world.onImage(this, metadata.image))
+    metadata.onChange(() => {
+      if (process.state !== 'dead') world.onImage(this, metadata.image)
+    })
     node.start((error) => {
       if (error !== null) this.onFatal(error)
     })

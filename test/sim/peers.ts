@@ -126,7 +126,7 @@ class SimPeerTransport<M> implements PeerTransport<M> {
   }
 
   send(to: NodeId, lane: Lane, message: M): void {
-    if (this.isClosed) return
+    if (!this.isListening) return
     const connection = this.outgoing.get(to)
     if (connection === undefined) {
       this.keep(to, lane, message)
@@ -343,7 +343,7 @@ class SimPeerTransport<M> implements PeerTransport<M> {
 
   /** There and back over the links; null: refused. Silence where a direction is cut. The kernel alone answers. */
   private handshake(host: string | undefined, answered: (peer: SimPeerTransport<M> | null) => void): void {
-    if (host === undefined) return
+    if (host === undefined || !this.isListening) return
     this.hub.network.deliver(this.host, host, () => {
       const peer = this.hub.hosts.get(host)
       const answer = peer?.isListening === true ? peer : null

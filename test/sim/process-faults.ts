@@ -2,6 +2,8 @@ import { randomBelow, randomBetween, type SeededRandom } from '../../src/lib/prn
 import type { FaultContext } from './faults.js'
 import type { SimNode } from './node.js'
 
+/** Whoever made so few changes in this time lives on. */
+const DIES_WITHIN_MS = 6_000
 const TEN_YEARS_MS = 10 * 365 * 86_400_000
 
 /** What befalls processes and machines: ends, pauses, power cuts, clocks. */
@@ -78,6 +80,39 @@ export const PROCESS_FAULTS = {
       if (!node.isUp || !context.mayEnd(node)) return
       node.powerCut(random)
       context.restart(node, downTimeMs(random))
+    })
+    return true
+  },
+
+  /** In the middle of what it does, also of its start, that of an empty disk included. Whoever does nothing of it lives. */
+  deathInside(context: FaultContext, node: SimNode): boolean {
+    const { world, random, budget } = context
+    if (!context.mayEnd(node)) return false
+    const losesPower = randomBelow(random, 2) === 0
+    const isRare = randomBelow(random, 2) === 0
+    const atStart = randomBelow(random, 2) === 0
+    if (atStart) {
+      const isWiped = randomBelow(random, 4) === 0 && budget.mayDamage(node)
+      world.note(`node ${node.id} goes down${isWiped ? ', loses its disk,' : ''} and is to die as it starts`)
+      node.crash()
+      if (isWiped) {
+        node.wipe()
+        budget.strike(node)
+      }
+      context.restart(node, downTimeMs(random))
+    }
+    const end = (): void => {
+      if (losesPower) node.powerCut(random)
+      else node.crash()
+    }
+    const { incarnation } = node
+    node.dieInside(randomBelow(random, isRare ? 8 : 40), isRare, end, (what) => {
+      const how = losesPower ? 'loses power' : 'dies'
+      world.struck('deathInside', `node ${node.id} ${how} within an event, before ${what}`)
+      context.restart(node, downTimeMs(random))
+    })
+    context.later(DIES_WITHIN_MS, () => {
+      if (node.incarnation <= incarnation + 1) node.cancelDoom()
     })
     return true
   },

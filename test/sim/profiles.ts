@@ -104,6 +104,7 @@ const CRASHES = {
   powerCutOneOthersPaused: 2,
   pause: 3,
   cleanRestart: 2,
+  deathInside: 4,
 } as const
 
 const DISKS = {
@@ -148,7 +149,7 @@ export const PROFILES: readonly Profile[] = [
     ...USUAL,
     name: 'disks',
     about: 'slow, full, failing and rotting disks, with power cuts',
-    faults: { ...DISKS, powerCut: 2, powerCutAll: 1, crash: 2 },
+    faults: { ...DISKS, powerCut: 2, powerCutAll: 1, crash: 2, deathInside: 2 },
     percent: 14,
   },
   {
@@ -190,6 +191,7 @@ export const PROFILES: readonly Profile[] = [
       instantRestart: 3,
       powerCut: 6,
       powerCutOneOthersPaused: 3,
+      deathInside: 3,
       crashAll: 2,
       pause: 4,
       cleanRestart: 3,

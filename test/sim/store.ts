@@ -2,6 +2,7 @@ import { randomBelow } from '../../src/lib/prng.js'
 import type { OrderedStore, StoreEntry, StoreOperation } from '../../src/ports/ordered-store.js'
 import type { Random } from '../../src/ports/random.js'
 import type { SimProcess, SimWorldClock } from './clock.js'
+import type { Doom } from './doom.js'
 
 interface Batch {
   readonly operations: readonly StoreOperation[]
@@ -20,6 +21,8 @@ export class SimStore implements OrderedStore {
   /** The same of a sync: the batch stays in the page cache, where the next process finds it. */
   failSync: (() => Error | null) | null = null
   batchCount = 0
+  /** The process is to die within an event. */
+  doom: Doom | null = null
   private batches: Batch[] = []
   private base = new Map<string, Uint8Array>()
   private view = new Map<string, Uint8Array>()
@@ -42,6 +45,7 @@ export class SimStore implements OrderedStore {
   }
 
   batch(operations: readonly StoreOperation[], done: (error: Error | null) => void): void {
+    this.doom?.beforeChange('a batch of the store', false)
     const { generation, process } = this
     this.batchCount++
     this.failure ??= this.failBatch?.(operations) ?? null
@@ -68,6 +72,7 @@ export class SimStore implements OrderedStore {
     range: { gte: Uint8Array; lt: Uint8Array },
     done: (error: Error | null, entries: readonly StoreEntry[]) => void,
   ): void {
+    this.doom?.check()
     const from = toText(range.gte)
     const below = toText(range.lt)
     const keys = [...this.view.keys()].filter((key) => key >= from && key < below).sort()

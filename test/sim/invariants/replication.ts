@@ -26,7 +26,10 @@ export class LeaderHoldsAcknowledged extends Invariant {
   override onAcknowledged(world: Watched, partition: string, offset: number): void {
     let known = this.acknowledged.get(partition)
     if (known === undefined) this.acknowledged.set(partition, (known = new Map()))
-    const { identity } = agreed(countedCopies(world, partition, offset))
+    // What an old leader did not commit may lie on as many machines.
+    const key = world.facts.keyOfName(partition)
+    const committed = key === undefined ? undefined : world.facts.committedAt(key, offset)
+    const identity = committed?.identity ?? agreed(countedCopies(world, partition, offset)).identity
     if (identity !== undefined) known.set(offset, identity)
   }
 
