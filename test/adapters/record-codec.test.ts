@@ -295,7 +295,14 @@ const raftMessages: Examples<RaftMessage> = {
     conflictTerm: 2,
   },
   heartbeat: { type: 'heartbeat', term: 4, commitIndex: 6, commitTerm: 3, readContext: 77, sentMs: 1234.5 },
-  heartbeatReply: { type: 'heartbeatReply', term: 4, follower: voter, lastIndex: 5, readContext: 77, sentMs: 1234.5 },
+  heartbeatReply: {
+    type: 'heartbeatReply',
+    term: 4,
+    follower: voter,
+    lastIndex: 5,
+    readContext: 77,
+    sentMs: 1234.5,
+  },
   installSnapshot: {
     type: 'installSnapshot',
     term: 4,
