@@ -1,5 +1,6 @@
 import type { NodeId, Uuid } from '../lib/ids.js'
 import type { Disk } from '../ports/disk.js'
+import { crc32c } from '../wire/crc32c.js'
 
 /** Kafka's `meta.properties` (version 1): whose data directory this is. */
 export interface MetaProperties {
@@ -24,6 +25,9 @@ const FILE = 'meta.properties'
 const MAX_BYTES = 64 * 1024
 const DIRECTORY_ID = 'directory.id'
 const RAFT_DIRECTORY_ID = 'raft.directory.id'
+const KEYS = ['version', 'node.id', 'cluster.id', DIRECTORY_ID, RAFT_DIRECTORY_ID]
+/** The last line, a comment to Kafka: what stands before it is what was written. A file without it is older. */
+const CHECKSUM = '# crc32c '
 
 /** null: no such file, an empty directory. @throws MetaPropertiesError where it cannot be understood; DiskError */
 export function readMetaProperties(disk: Disk): MetaProperties | null {
@@ -35,11 +39,8 @@ export function readMetaProperties(disk: Disk): MetaProperties | null {
   } finally {
     file.close()
   }
-  const values = new Map<string, string>()
-  for (const line of text.split('\n')) {
-    const at = line.indexOf('=')
-    if (at > 0 && !line.startsWith('#')) values.set(line.slice(0, at).trim(), line.slice(at + 1).trim())
-  }
+  checkSum(text)
+  const values = valuesOf(text)
   const version = values.get('version')
   if (version !== '1') {
     throw new MetaPropertiesError(`${FILE}: version is ${version ?? 'missing'}, but only 1 is known`)
@@ -51,6 +52,33 @@ export function readMetaProperties(disk: Disk): MetaProperties | null {
   const directoryId = uuidOf(DIRECTORY_ID, values.get(DIRECTORY_ID))
   const raftDirectoryId = uuidOf(RAFT_DIRECTORY_ID, values.get(RAFT_DIRECTORY_ID) ?? directoryId)
   return { nodeId, clusterId: values.get('cluster.id') || undefined, directoryId, raftDirectoryId }
+}
+
+function checksumLine(text: string): string {
+  return `${CHECKSUM}${crc32c(Buffer.from(text)).toString(16)}\n`
+}
+
+function checkSum(text: string): void {
+  const at = text.lastIndexOf(CHECKSUM)
+  if (at === -1 || text.slice(at) === checksumLine(text.slice(0, at))) return
+  throw new MetaPropertiesError(
+    `${FILE} is damaged: its checksum does not agree. Start the node with an empty data directory, and it fetches ` +
+      'everything from the others; or restore the file. Where it was edited on purpose, remove its last line',
+  )
+}
+
+/** A key that is taken for another one would let a default stand for its value: an identity that was given up. */
+function valuesOf(text: string): Map<string, string> {
+  const values = new Map<string, string>()
+  for (const line of text.split('\n')) {
+    if (line.trim() === '' || (line.startsWith('#') && !line.includes('='))) continue
+    const at = line.indexOf('=')
+    const key = line.slice(0, Math.max(at, 0)).trim()
+    if (!KEYS.includes(key) || values.has(key))
+      throw new MetaPropertiesError(`${FILE}: the line '${line}' is damaged, or there by mistake`)
+    values.set(key, line.slice(at + 1).trim())
+  }
+  return values
 }
 
 function uuidOf(key: string, value: string | undefined): Uuid {
@@ -68,7 +96,8 @@ export function writeMetaProperties(disk: Disk, meta: MetaProperties): void {
   const file = disk.open(temporary, { create: true })
   try {
     file.truncate(0)
-    file.write(0, [Buffer.from(`${lines.join('\n')}\n`)])
+    const text = `${lines.join('\n')}\n`
+    file.write(0, [Buffer.from(`${text}${checksumLine(text)}`)])
     disk.syncNow([file])
   } finally {
     file.close()

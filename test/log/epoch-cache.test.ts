@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { EpochCache } from '../../src/log/epoch-cache.js'
 import {
   checkMetaProperties,
+  MetaPropertiesError,
   readMetaProperties,
   writeMetaProperties,
 } from '../../src/log/meta-properties.js'
@@ -76,5 +77,37 @@ describe('meta.properties', () => {
     expect(() => checkMetaProperties(meta, { nodeId: 4 })).toThrow(/belongs to node 3/)
     expect(() => checkMetaProperties(meta, { nodeId: 3, clusterId: 'xyz' })).toThrow(/belongs to cluster abc/)
     checkMetaProperties(meta, { nodeId: 3, clusterId: 'abc' })
+  })
+
+  it.each([
+    ['with its checksum', ''],
+    ['of a release that wrote none', '# crc32c'],
+  ])('no flipped bit makes another identity of it: %s', (_what, cutAt) => {
+    const bench = Bench.started()
+    const raftDirectoryId = 'AAAAAAAAAAAAAAAAAAAAAQ'
+    const meta = { nodeId: 3, clusterId: 'abc', directoryId: TOPIC_ID, raftDirectoryId }
+    writeMetaProperties(bench.disk, meta)
+    const file = bench.disk.open('meta.properties')
+    const whole = Buffer.from(file.read(0, file.size()))
+    const bytes = cutAt === '' ? whole : whole.subarray(0, whole.indexOf(cutAt))
+    file.truncate(bytes.length)
+    expect(readMetaProperties(bench.disk)).toEqual(meta)
+    const isValue = (i: number) => i > bytes.indexOf('=', bytes.lastIndexOf('\n', i - 1))
+    for (let i = 0; i < bytes.length; i++) {
+      // Without a checksum nothing tells one value from another.
+      if (cutAt !== '' && isValue(i)) continue
+      for (let bit = 0; bit < 8; bit++) {
+        const damaged = Buffer.from(bytes)
+        damaged[i]! ^= 1 << bit
+        file.write(0, [damaged])
+        let read: unknown = meta
+        try {
+          read = readMetaProperties(bench.disk)
+        } catch (error) {
+          expect(error).toBeInstanceOf(MetaPropertiesError)
+        }
+        expect(read, `bit ${bit} of byte ${i}`).toEqual(meta)
+      }
+    }
   })
 })
