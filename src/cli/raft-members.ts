@@ -19,7 +19,7 @@ export interface Reached {
 export interface Member {
   nodeId: number
   directoryId: string
-  role: 'leader' | 'voter' | 'learner'
+  role: 'leader' | 'voter' | 'observer'
   /** Known to be durable there; null: nobody knows it. */
   matchIndex: number | null
   lag: number | null
@@ -84,7 +84,7 @@ export function membersOf(reached: readonly Reached[]): Member[] {
     return {
       nodeId,
       directoryId,
-      role: quorum.leader === nodeId ? 'leader' : isVoter ? 'voter' : 'learner',
+      role: quorum.leader === nodeId ? 'leader' : isVoter ? 'voter' : 'observer',
       matchIndex: known?.matchIndex ?? null,
       lag: known === undefined ? null : quorum.lastIndex - known.matchIndex,
       lastHeardMs: isHeard ? Math.max(0, Math.round(monotonicMs - known.lastContactMs)) : null,

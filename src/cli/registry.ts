@@ -36,7 +36,7 @@ export const COMMANDS: Readonly<
     load: () => import('./commands/raft-watch.js'),
   },
   'raft members': {
-    summary: 'List voters and learners with their directories and lag',
+    summary: 'List voters and observers with their directories and lag',
     load: () => import('./commands/raft-members.js'),
   },
   'raft members add': {
@@ -48,7 +48,7 @@ export const COMMANDS: Readonly<
     load: () => import('./commands/raft-members-remove.js'),
   },
   'raft members promote': {
-    summary: 'Make a learner a voter, under the directory that it runs from',
+    summary: 'Make an observer a voter, under the directory that it runs from',
     load: () => import('./commands/raft-members-promote.js'),
   },
   'raft elections': {

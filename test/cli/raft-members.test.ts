@@ -33,7 +33,7 @@ function reached(quorum: QuorumStatus): Reached[] {
   return [{ address: 'a:1', status: { version: '1', monotonicMs: 1000, quorum, broker } }]
 }
 
-it('lists voters and learners as the leader sees them, a wiped disk apart from the voter that it was', () => {
+it('lists voters and observers as the leader sees them, a wiped disk apart from the voter that it was', () => {
   const members = membersOf(reached(LEADER))
   const none = { matchIndex: null, lag: null, lastHeardMs: null, address: null }
   expect(members).toEqual([
@@ -48,8 +48,8 @@ it('lists voters and learners as the leader sees them, a wiped disk apart from t
       address: 'two:9093',
     },
     { ...none, nodeId: 3, directoryId: 'd3', role: 'voter' },
-    { ...none, nodeId: 3, directoryId: 'wiped', role: 'learner', matchIndex: 4, lag: 6, lastHeardMs: 10 },
-    { ...none, nodeId: 4, directoryId: 'd4', role: 'learner', matchIndex: 0, lag: 10 },
+    { ...none, nodeId: 3, directoryId: 'wiped', role: 'observer', matchIndex: 4, lag: 6, lastHeardMs: 10 },
+    { ...none, nodeId: 4, directoryId: 'd4', role: 'observer', matchIndex: 0, lag: 10 },
   ])
 })
 

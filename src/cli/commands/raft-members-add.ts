@@ -37,8 +37,8 @@ async function run(invocation: Invocation): Promise<void> {
   const address = addressText === undefined ? undefined : parseAddresses('address', addressText)[0]
   const reached = await reachedNodes(invocation)
   const self = reached.find(({ status }) => status.quorum.nodeId === nodeId)?.status.quorum
-  const learner = membersOf(reached).find((member) => member.nodeId === nodeId && member.role === 'learner')
-  const directoryId = given ?? self?.directoryId ?? learner?.directoryId
+  const observer = membersOf(reached).find((member) => member.nodeId === nodeId && member.role === 'observer')
+  const directoryId = given ?? self?.directoryId ?? observer?.directoryId
   if (directoryId === undefined) {
     throw failure(
       `Node ${nodeId} does not answer: start it, name its address with --inspect, or its --directory.`,

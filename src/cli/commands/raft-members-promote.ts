@@ -5,7 +5,7 @@ import { changeMembers, nodeIdOf, reachedNodes } from '../raft-members.js'
 export const command: Command = {
   name: 'raft members promote',
   summary:
-    'Makes a learner of the metadata quorum a voter, under the directory that it answers from, once it has caught up.\n' +
+    'Makes an observer of the metadata quorum a voter, under the directory that it answers from, once it has caught up.\n' +
     'One change at a time.',
   synopsis: '<node id> [options]',
   positionals: [1, 1],

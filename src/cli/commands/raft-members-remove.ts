@@ -6,7 +6,7 @@ import { changeMembers, directoryOf, nodeIdOf, reachedNodes } from '../raft-memb
 export const command: Command = {
   name: 'raft members remove',
   summary:
-    'Takes the vote of a voter of the metadata quorum; the node goes on as a learner where it runs. The leader may be\n' +
+    'Takes the vote of a voter of the metadata quorum; the node goes on as an observer where it runs. The leader may be\n' +
     'removed too: it hands over and steps down. One change at a time; a majority of the others must answer.',
   synopsis: '<node id> [options]',
   positionals: [1, 1],

@@ -6,7 +6,7 @@ import { type Member, membersOf, reachedNodes } from '../raft-members.js'
 export const command: Command = {
   name: 'raft members',
   summary:
-    'Lists the voters of the metadata quorum and its learners, each with its directory, as the leader sees them.\n' +
+    'Lists the voters of the metadata quorum and its observers, each with its directory, as the leader sees them.\n' +
     "See also 'kogge raft members add|remove|promote --help'.",
   synopsis: '[list] [options]',
   positionals: [0, 1],
