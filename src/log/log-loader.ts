@@ -154,6 +154,15 @@ export class LogLoader {
         recoveryPoint,
         logStartOffset,
         indexIntervalBytes: config.indexIntervalBytes,
+        onStartMoved: (offset) => {
+          const point = {
+            recoveryPoint: Math.max(recoveryPoint, offset),
+            logStartOffset: offset,
+            isSettled: false,
+          }
+          this.context.points.set(topicId, partition, point)
+          this.context.points.syncNow()
+        },
         isCleanStart,
       })
       if (recovered.truncatedBytes > 0) {

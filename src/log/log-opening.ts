@@ -79,6 +79,7 @@ export function cleanLog(context: LogContext, clean: CleanLog, indexIntervalByte
       recoveryPoint: logEndOffset,
       logStartOffset,
       indexIntervalBytes,
+      onStartMoved: () => {},
       isCleanStart: true,
     })
     if (recovered.logEndOffset !== logEndOffset) {

@@ -164,7 +164,12 @@ export class LogSegments {
     this.flush.queue()
     const timer = clock.after(delayMs, () => {
       this.deletions.delete(timer)
-      this.unlink(paths)
+      // The log's new start must be durable before the files go that explain to the next start what is missing.
+      const { points, flusher } = this.context
+      points.synced(
+        () => this.unlink(paths),
+        (error) => flusher.fail(error),
+      )
     })
     this.deletions.add(timer)
   }

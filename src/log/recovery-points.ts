@@ -137,15 +137,26 @@ export class RecoveryPoints {
     if (this.version !== this.syncedVersion) this.syncWith([], failed)
   }
 
+  /** `done` when all that was written until now is synced. */
+  synced(done: () => void, failed: (error: DiskError) => void): void {
+    if (this.version === this.syncedVersion) done()
+    else this.syncWith([], failed, done)
+  }
+
   /** The same together with others. */
-  syncWith(others: readonly SyncTarget[], failed: (error: DiskError) => void): void {
+  syncWith(
+    others: readonly SyncTarget[],
+    failed: (error: DiskError) => void,
+    done: () => void = () => {},
+  ): void {
     const { version } = this
     this.syncsUnderWay++
     this.disk.sync([this.syncTarget(), ...others], (error) => {
       this.syncsUnderWay--
-      if (error !== null) failed(error)
-      else this.syncedVersion = Math.max(this.syncedVersion, version)
+      if (error === null) this.syncedVersion = Math.max(this.syncedVersion, version)
       if (this.isClosed) this.close()
+      if (error === null) done()
+      else failed(error)
     })
   }
 

@@ -28,6 +28,11 @@ export interface RecoveryInput {
   recoveryPoint: Offset
   logStartOffset: Offset
   indexIntervalBytes: number
+  /**
+   * The log begins further on, as segments that were being deleted show: told, and to be made durable, before what is left
+   * of them goes.
+   */
+  onStartMoved(logStartOffset: Offset): void
   /** The process stopped in order: nothing is torn, and what rotted since is found by reads and in the background. */
   isCleanStart: boolean
 }
@@ -118,12 +123,13 @@ function isSame(a: readonly EpochEntry[], b: readonly EpochEntry[]): boolean {
 function openSegments(input: RecoveryInput): { segments: Segment[]; snapshots: Offset[] } {
   const { disk, handles, directory } = input
   let deletedUpTo = -1
+  const leftOver: string[] = []
   const bases: Offset[] = []
   const indexes: { name: string; baseOffset: Offset }[] = []
   const snapshots: Offset[] = []
   for (const name of disk.list(directory)) {
     const parsed = parseSegmentFile(name)
-    if (name.endsWith('.tmp') || parsed?.isDeleted === true) disk.unlink(`${directory}/${name}`)
+    if (name.endsWith('.tmp') || parsed?.isDeleted === true) leftOver.push(`${directory}/${name}`)
     if (parsed?.isDeleted === true && parsed.suffix === '.log')
       deletedUpTo = Math.max(deletedUpTo, parsed.baseOffset)
     else if (parsed?.suffix === '.log' && !name.endsWith(DELETED_SUFFIX)) bases.push(parsed.baseOffset)
@@ -132,8 +138,19 @@ function openSegments(input: RecoveryInput): { segments: Segment[]; snapshots: O
   }
   // What a crash or a power cut left of a segment that was removed: a new one may begin at the same offset.
   const known = new Set(bases)
-  for (const { name, baseOffset } of indexes) if (!known.has(baseOffset)) disk.unlink(`${directory}/${name}`)
+  for (const { name, baseOffset } of indexes)
+    if (!known.has(baseOffset)) leftOver.push(`${directory}/${name}`)
   bases.sort((a, b) => a - b)
+  const first = bases.find((base) => base > deletedUpTo)
+  const isMissingItsStart = first !== undefined && first > input.logStartOffset
+  if (isMissingItsStart && deletedUpTo >= 0) input.onStartMoved(first)
+  for (const path of leftOver) disk.unlink(path)
+  if (isMissingItsStart && deletedUpTo < 0) {
+    if (input.recoveryPoint > input.logStartOffset)
+      throw new LogDamage(`${directory} begins at ${first} instead of ${input.logStartOffset}`)
+    // Nothing of the log was durable, and its first segment is lost: what follows on it is worth nothing.
+    for (const base of bases.splice(0)) removeSegment(disk, handles, new Segment(handles, directory, base))
+  }
   const segments: Segment[] = []
   bases.forEach((base, i) => {
     const next = bases[i + 1]

@@ -109,6 +109,31 @@ describe('an unclean stop', () => {
     expect(readAll(bench.log()).length).toBe((synced + 3) * 101)
   })
 
+  it('quarantines a log whose first segment is missing, though the others are whole', () => {
+    const bench = Bench.started(1, { segmentBytes: 1_000 })
+    appendMany(bench.log(), 30)
+    bench.sync(bench.log())
+    bench.kill()
+    bench.disk.unlink(LOG)
+    expect(bench.start().quarantined.map(({ reason }) => reason)).toEqual([
+      'orders-0 begins at 9 instead of 0',
+    ])
+  })
+
+  it('begins anew where nothing was durable and the first segment is lost', () => {
+    const bench = Bench.started(1, { segmentBytes: 1_000 })
+    appendMany(bench.log(), 30)
+    bench.kill()
+    bench.disk.unlink(LOG)
+    expect(bench.start().quarantined).toEqual([])
+    expect(bench.log()).toMatchObject({ logStartOffset: 0, logEndOffset: 0 })
+    appendMany(bench.log(), 3)
+    bench.sync(bench.log())
+    bench.powerCut()
+    bench.start()
+    expect(bench.log()).toMatchObject({ logStartOffset: 0, logEndOffset: 3 })
+  })
+
   it('takes nothing behind the recovery point for committed: truncated batches may stand there again', () => {
     const bench = Bench.started()
     const log = bench.log()
