@@ -74,6 +74,31 @@ describe('replication', () => {
     }
   })
 
+  it('syncs a truncation before it goes on, also where acknowledgements do not wait for the disk', () => {
+    const cluster = new Cluster()
+    cluster.commit({ type: 'featureLevelRecord', name: 'flush.before.ack', level: 0 })
+    cluster.createTopic(1)
+    cluster.run(100)
+    for (const id of [2, 3]) cluster.links.cutBoth('node-1', `node-${id}`)
+    cluster.node(1).append(batch(['on one alone']), { acks: 1 })
+    cluster.run(50)
+    expect(cluster.node(1).status.logEndOffset).toBe(1)
+    cluster.deaf.add(1)
+    cluster.elect(2, [2, 3])
+    const produced = cluster.node(2).append(batch(['a', 'b', 'c']))
+    cluster.run(50)
+    expect(produced.result?.errorCode).toBe(ErrorCode.NONE)
+    cluster.node(1).disk.faults.syncLatencyMs = () => 500
+    cluster.deaf.delete(1)
+    cluster.links.healAll()
+    cluster.node(1).catchUp()
+    expect(cluster.clock.runUntilTrue(() => cluster.node(1).status.logEndOffset === 0, 2_000)).toBe(true)
+    cluster.run(300)
+    expect(cluster.node(1).status.logEndOffset).toBe(0)
+    cluster.run(1_000)
+    expect(cluster.node(1).status.logEndOffset).toBe(3)
+  })
+
   it('counts the leader only after its own fsync, however fast the followers are', () => {
     const cluster = started()
     // The first one makes the log's files, which costs more than one fsync.
