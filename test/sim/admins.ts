@@ -13,7 +13,7 @@ const RESOURCE_TOPIC = 2
 const OPERATION_SET = 0
 const ZERO_UUID = 'AAAAAAAAAAAAAAAAAAAAAA'
 /** The key that is altered: what it says changes nothing in a life. */
-const ALTERED_KEY = 'retention.ms'
+const ALTERED_KEY = 'delete.retention.ms'
 /** Topics of the administrator that exist at a time. */
 const MOST_TOPICS = 3
 /** Errors that prove that nothing was changed. NOT_CONTROLLER does not: the broker's own connection may have broken. */

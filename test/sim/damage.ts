@@ -1,5 +1,6 @@
 import { randomBelow, type SeededRandom } from '../../src/lib/prng.js'
 import { hasSpareVoter, isQuorumWhole } from './health.js'
+import type { LostEnds } from './invariants/invariant.js'
 import type { SimNode } from './node.js'
 import type { SimRun } from './world.js'
 
@@ -36,7 +37,7 @@ export class DamageBudget {
   mayForget(node: SimNode): boolean {
     this.review()
     if (this.world.nodes.length < 2 || this.damaged.some((each) => each !== node)) return false
-    this.strike(node)
+    this.strike(node, 'now')
     return true
   }
 
@@ -44,7 +45,7 @@ export class DamageBudget {
   mayAllForget(): boolean {
     this.review()
     if (this.damaged.length > 0) return false
-    for (const node of this.world.nodes) this.strike(node)
+    for (const node of this.world.nodes) this.strike(node, 'now')
     return true
   }
 
@@ -53,10 +54,17 @@ export class DamageBudget {
     return this.damaged.includes(node)
   }
 
-  /** A read of this node fails: the log that it hits is taken for damaged. */
-  strike(node: SimNode): void {
+  /**
+   * Before it happens. What the node acknowledged is lost at once, or a log of it when the damage is found, or nothing
+   * but what its consensus stored.
+   */
+  strike(node: SimNode, loses: 'now' | 'later' | 'raft'): void {
     if (!this.damaged.includes(node)) this.damaged = [...this.damaged, node]
-    this.world.damagedNodes.add(node.id)
+    if (loses === 'raft') return
+    const { damagedNodes } = this.world
+    const before = damagedNodes.get(node.id)
+    if (loses === 'later' || before === null) damagedNodes.set(node.id, null)
+    else damagedNodes.set(node.id, latest(before, this.world.logEndsOf(node)))
   }
 
   /** Whoever is repaired counts as sound again. */
@@ -66,6 +74,7 @@ export class DamageBudget {
       ({ node, path, position, value }) => byteAt(node, path, position) === value,
     )
     if (this.flips.length > 0 || this.damaged.some((node) => node.hasPendingFailure)) return
+    for (const node of this.damaged) node.isRaftDamaged = false
     this.damaged = []
     this.world.damagedNodes.clear()
   }
@@ -74,12 +83,12 @@ export class DamageBudget {
   flip(node: SimNode, random: SeededRandom, count: number): string[] {
     const files = filesOf(node)
     const struck: string[] = []
+    this.strike(node, 'later')
     for (let i = 0; i < count && files.length > 0; i++) {
       const { path, size } = files[randomBelow(random, files.length)]!
       const position = randomBelow(random, size)
       node.disk.flipBit(path, position, randomBelow(random, 8))
       this.flips.push({ node, path, position, value: byteAt(node, path, position)! })
-      this.strike(node)
       struck.push(`${path}@${position}`)
     }
     return struck
@@ -88,6 +97,12 @@ export class DamageBudget {
   private isWhole(): boolean {
     return this.world.isWhole() && isQuorumWhole(this.world.nodes)
   }
+}
+
+function latest(before: LostEnds | undefined, now: LostEnds): LostEnds {
+  const ends = new Map(before)
+  for (const [partition, end] of now) ends.set(partition, Math.max(end, ends.get(partition) ?? 0))
+  return ends
 }
 
 /** Of partitions: what Raft holds is another matter, and meta.properties the operator's. */

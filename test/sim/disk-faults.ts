@@ -43,7 +43,7 @@ export const DISK_FAULTS = {
   failedRead(context: FaultContext, node: SimNode): boolean {
     const { world, budget } = context
     if (!budget.mayDamage(node)) return false
-    budget.strike(node)
+    budget.strike(node, 'later')
     world.struck('failedRead', `the next read of node ${node.id} fails`)
     node.failNextAccess('read', gaveUp(context, node))
     const { incarnation } = node
@@ -76,9 +76,9 @@ export const DISK_FAULTS = {
     const { world, random, budget } = context
     if (!budget.mayDamage(node)) return false
     world.struck('wipe', `node ${node.id} goes down, and comes back with an empty disk`)
+    budget.strike(node, 'now')
     node.crash()
     node.wipe()
-    budget.strike(node)
     context.restart(node, downTimeMs(random))
     return true
   },
@@ -89,7 +89,7 @@ export const DISK_FAULTS = {
     if (!budget.mayDamage(node)) return false
     node.crash()
     world.struck('raftRot', `node ${node.id} goes down, and ${node.rotRaft(random)}`)
-    budget.strike(node)
+    budget.strike(node, 'raft')
     context.restart(node, downTimeMs(random))
     return true
   },

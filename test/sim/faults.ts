@@ -200,7 +200,7 @@ export class FaultSchedule implements FaultContext {
     const loss = LOSSES[randomBelow(this.random, LOSSES.length)]!
     world.struck(loss, `node ${node.id} ${LOSS_LINES[loss]} for good`)
     if (loss === 'lostGone') {
-      if (!this.profile.flushBeforeAck) this.budget.strike(node)
+      if (!this.profile.flushBeforeAck) this.budget.strike(node, 'now')
       if (node.isUp) node.crash()
       return loss
     }

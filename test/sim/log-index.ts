@@ -102,6 +102,15 @@ export class LogIndex {
     return found.sort((a, b) => a.baseOffset - b.baseOffset)
   }
 
+  /** By directory, the offset behind its last batch. */
+  ends(): Map<string, number> {
+    const ends = new Map<string, number>()
+    for (const [directory, files] of this.directories)
+      for (const batches of files.values())
+        ends.set(directory, Math.max(ends.get(directory) ?? 0, (batches.at(-1)?.lastOffset ?? -1) + 1))
+    return ends
+  }
+
   /** The least offset of this directory that changed since the last call; infinite: none did. */
   takeTouched(directory: string): number {
     const touched = this.touched.get(directory) ?? Number.POSITIVE_INFINITY

@@ -152,7 +152,7 @@ function invariantTitles(): string[] {
     nodes: [],
     minInsyncReplicas: 1,
     flushBeforeAck: true,
-    damagedNodes: new Set<number>(),
+    damagedNodes: new Map<number, null>(),
   }
   return new InvariantMonitor(nobody, 'all', () => {}).all.map(({ title }) => title)
 }

@@ -19,6 +19,7 @@ import type { Compression } from '../../src/ports/compression.js'
 import { DiskError } from '../../src/ports/disk.js'
 import type { LogFields, Logger } from '../../src/ports/logger.js'
 import type { Dialer, Listener } from '../../src/ports/network.js'
+import type { Random } from '../../src/ports/random.js'
 import type { HardState } from '../../src/raft/types.js'
 import type { SimProcess, SimWorldClock } from './clock.js'
 import { SimDisk } from './disk.js'
@@ -68,7 +69,7 @@ export class SimNode {
   /** A disk fault was injected: the process is expected to give up, and this is told. */
   private onGivenUp: (() => void) | null = null
   /** What its consensus stored was damaged on purpose: it may be set aside. */
-  private isRaftDamaged = false
+  isRaftDamaged = false
   /** A clean stop is under way or done. */
   isStopping = false
 
@@ -328,7 +329,7 @@ export class SimNode {
   }
 
   /** The machine loses power: what was not synced is lost in part or whole. */
-  powerCut(random: SeededRandom): void {
+  powerCut(random: Random): void {
     this.cancelFailure()
     this.process?.kill()
     this.disk.powerCut(random)

@@ -94,11 +94,9 @@ export const PROCESS_FAULTS = {
     if (atStart) {
       const isWiped = randomBelow(random, 4) === 0 && budget.mayDamage(node)
       world.note(`node ${node.id} goes down${isWiped ? ', loses its disk,' : ''} and is to die as it starts`)
+      if (isWiped) budget.strike(node, 'now')
       node.crash()
-      if (isWiped) {
-        node.wipe()
-        budget.strike(node)
-      }
+      if (isWiped) node.wipe()
       context.restart(node, downTimeMs(random))
     }
     const end = (): void => {

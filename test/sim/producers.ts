@@ -12,7 +12,7 @@ const MAX_IN_FLIGHT = 5
 const MAX_QUEUED = 12
 
 /** Sends batches of one to three unique values, to one partition after the other. */
-abstract class SendingClient extends SimClient {
+export abstract class SendingClient extends SimClient {
   private sent = 0
   private nextPartition = 0
 

@@ -15,6 +15,8 @@ export interface Load {
   /** acks=1, no retries. */
   readonly carelessProducers: number
   readonly carelessIntervalMs: number
+  /** Mean pause of the producer of a topic that keeps its newest bytes alone; 0: there is none. */
+  readonly retainedIntervalMs: number
   /** Assigned to all partitions. */
   readonly consumers: number
   /** A consumer's pause after a fetch. */
@@ -64,6 +66,7 @@ const FIFTY: Load = {
   plainIntervalMs: 300,
   carelessProducers: 1,
   carelessIntervalMs: 400,
+  retainedIntervalMs: 250,
   consumers: 1,
   fetchIntervalMs: 200,
   groupMembers: 2,

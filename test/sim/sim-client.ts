@@ -18,6 +18,8 @@ export interface WorkloadObserver {
   /** A client sends a request. */
   onRequest(): void
   onAcknowledged(partition: string, offset: number, value: string): void
+  /** Of a topic that keeps the newest records alone: nobody looks for them in the end. */
+  onAcknowledgedForNow(partition: string, offset: number, value: string): void
   /** With acks=1: nothing is promised. */
   onUnpromised(): void
   /** A client saw this value at this offset. */

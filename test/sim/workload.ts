@@ -3,6 +3,7 @@ import { SimConsumer } from './consumers.js'
 import { SimCommitter, SimGroupMember } from './groups.js'
 import { SimCarelessProducer, SimPlainProducer, SimProducer } from './producers.js'
 import type { Load } from './profiles.js'
+import { RETAINED_TOPIC, SimRetentionProducer } from './retention.js'
 import type { ClientWorld, SimClient } from './sim-client.js'
 import { SimQuorumAdmin } from './voters.js'
 
@@ -53,6 +54,11 @@ export class Workload {
     for (let i = 0; i < load.carelessProducers; i++) {
       const producer = this.make(`u${i}`, SimCarelessProducer)
       producer.start(load.carelessIntervalMs)
+      this.senders.push(producer)
+    }
+    if (load.retainedIntervalMs > 0) {
+      const producer = new SimRetentionProducer(this.worldOf('r0'), 'r0', RETAINED_TOPIC, 1)
+      producer.start(load.retainedIntervalMs)
       this.senders.push(producer)
     }
     for (let i = 0; i < load.consumers; i++) this.addConsumer(`c${i}`, load.fetchIntervalMs)

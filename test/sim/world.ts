@@ -11,13 +11,14 @@ import { FAULTS, type Fault, FaultSchedule, LOSSES, type Loss } from './faults.j
 import { describeNode, isQuiet, isQuorumWhole, isWhole, replicaHolders } from './health.js'
 import type { SimEvent } from './heap.js'
 import { HistoryRecorder } from './history.js'
-import { type Observed, Violation } from './invariants/invariant.js'
+import { type LostEnds, type Observed, Violation } from './invariants/invariant.js'
 import { InvariantMonitor } from './invariants/monitor.js'
 import { SimLinks, SimNetwork } from './network.js'
 import { SimNode, type SimNodeWorld } from './node.js'
 import { SimPeerNetwork } from './peers.js'
 import { DEFAULT_PROFILE, type Profile } from './profiles.js'
 import { reckonReplicas, reckonValues } from './reckoning.js'
+import { RETAINED_TOPIC } from './retention.js'
 import { type ClientWorld, WORKLOAD_EVENTS, type WorkloadEvent, type WorkloadObserver } from './sim-client.js'
 import { TraceHash, TraceLog } from './trace.js'
 import { PARTITIONS, TOPIC, Workload } from './workload.js'
@@ -120,6 +121,9 @@ const BROKER_PROPERTIES: Readonly<Record<string, string>> = {
   'log.message.timestamp.after.max.ms': '9223372036854775807',
   'offsets.topic.num.partitions': '1',
   'log.segment.bytes': '16384',
+  // By size alone, where a topic asks for it: a clock that jumps by years would make every closed segment old.
+  'log.retention.ms': '-1',
+  'log.retention.check.interval.ms': '1000',
   // Below what a fault may last: leaders have to shrink their ISR themselves, not the controller alone.
   'replica.lag.time.max.ms': '3000',
   'replica.high.watermark.checkpoint.interval.ms': '1000',
@@ -158,6 +162,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     raftQuarantines: 0,
     voterChanges: 0,
     dataReplicasMoved: 0,
+    logStartsMoved: 0,
+    replicasBegunAnew: 0,
   }
   private readonly hash = new TraceHash()
   private readonly lines: TraceLog
@@ -168,7 +174,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private readonly violations: Error[] = []
   private readonly acknowledged = new Map<string, Map<number, string>>()
   readonly clientHosts: string[] = []
-  readonly damagedNodes = new Set<number>()
+  readonly damagedNodes = new Map<number, LostEnds | null>()
   private readonly history: HistoryRecorder
   private readonly workload: Workload
   /** By partition, the newest leadership that any node's image ever showed. */
@@ -179,6 +185,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private readonly seenConfigurations = new Set<number>()
   /** Of the records' partitions: the nodes that hold each. */
   private readonly holders = new Map<string, string>()
+  /** Of the topic that keeps its newest bytes alone, by node. */
+  private readonly logStarts = new Map<number, number>()
   private healedAtMs = 0
   private heartbeats: JitterStatus | null = null
   private busy: readonly number[] = []
@@ -486,6 +494,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   private check(): void {
     this.faults.budget.review()
     this.invariants.eachSecond()
+    this.countLogStarts()
     for (const node of this.nodes) {
       if (node.quarantined().length > 0 && !this.faults.budget.isDamaged(node))
         throw new Violation(
@@ -494,6 +503,16 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
         )
     }
     this.clock.schedule(null, CHECK_INTERVAL_MS, () => this.check())
+  }
+
+  private countLogStarts(): void {
+    for (const node of this.nodes) {
+      for (const { topic, logStartOffset } of node.replicas()) {
+        if (topic !== RETAINED_TOPIC || logStartOffset <= (this.logStarts.get(node.id) ?? 0)) continue
+        this.logStarts.set(node.id, logStartOffset)
+        this.counts.logStartsMoved!++
+      }
+    }
   }
 
   /** Every partition took a record since then, and every consumer got it. */
@@ -512,6 +531,10 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     return this.nodes.filter((node) => node.roles.broker)
   }
 
+  logEndsOf(node: SimNode): LostEnds {
+    return this.invariants.diskOf(node.id).ends()
+  }
+
   /** Also as the newest metadata have it: a leader that stood still believes in the ISR of long ago. */
   isWhole(): boolean {
     return isWhole(this.nodes) && this.invariants.facts.isEveryIsrFull()
@@ -528,6 +551,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     if (line.startsWith('error the Raft log is quarantined')) this.counts.raftQuarantines!++
     else if (line.includes('to be fetched anew')) this.counts.quarantines!++
     else if (line.startsWith('info snapshot installed')) this.counts.snapshotInstalls!++
+    else if (line.startsWith('warn out of the range of the leader')) this.counts.replicasBegunAnew!++
     this.line(`node-${node} ${line}`, `node ${node}`)
   }
 
@@ -585,6 +609,11 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     records.set(offset, value)
     const number = Number(partition.slice(partition.lastIndexOf('-') + 1))
     this.highestAcknowledged.set(number, Math.max(offset, this.highestAcknowledged.get(number) ?? -1))
+    this.hash.add(`ack ${partition} ${offset} ${value}`)
+    this.invariants.onAcknowledged(partition, offset, value)
+  }
+
+  onAcknowledgedForNow(partition: string, offset: number, value: string): void {
     this.hash.add(`ack ${partition} ${offset} ${value}`)
     this.invariants.onAcknowledged(partition, offset, value)
   }

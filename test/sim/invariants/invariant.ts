@@ -26,9 +26,15 @@ export interface Observed {
   readonly minInsyncReplicas: number
   /** Whether an acknowledgement stands for what is durable, or for what a node holds in memory. */
   readonly flushBeforeAck: boolean
-  /** Nodes of which some log was damaged on purpose and may not be repaired yet: what they promised may be gone. */
-  readonly damagedNodes: ReadonlySet<number>
+  /**
+   * Nodes of which some log was damaged on purpose and may not be repaired yet: what they promised may be gone. Where all
+   * of the damage came at once: the end of each log just before, since nothing behind it can be lost by that.
+   */
+  readonly damagedNodes: ReadonlyMap<number, LostEnds | null>
 }
+
+/** By partition ('topic-0'). */
+export type LostEnds = ReadonlyMap<string, Offset>
 
 /** What an invariant may look at: the machines, their disks byte by byte, and what was established so far. */
 export interface Watched extends Observed {
@@ -125,9 +131,16 @@ export function agreed(copies: ReadonlyMap<number, string>): { identity: string 
 }
 
 /** How many machines agree; one that was damaged on purpose and holds nothing had it when it promised. */
-export function promisedCopies(world: Observed, copies: ReadonlyMap<number, string>): number {
-  const lost = [...world.damagedNodes].filter((id) => !copies.has(id)).length
-  return agreed(copies).count + lost
+export function promisedCopies(
+  world: Observed,
+  copies: ReadonlyMap<number, string>,
+  partition: string,
+  offset: Offset,
+): number {
+  let { count } = agreed(copies)
+  for (const [id, ends] of world.damagedNodes)
+    if (!copies.has(id) && (ends === null || offset < (ends.get(partition) ?? 0))) count++
+  return count
 }
 
 export function describeCopies(copies: ReadonlyMap<number, string>): string {

@@ -211,7 +211,7 @@ function lostOf(world: Watched, partition: PartitionImage, before: Eligible | un
   const lost = new Set(before?.lost)
   // Between states that no node showed, each of them may have been in one of the sets.
   const isNext = partitionEpoch === (before?.partition.partitionEpoch ?? -1) + 1
-  for (const member of world.damagedNodes)
+  for (const member of world.damagedNodes.keys())
     if (!isNext || before?.partition.isr.includes(member) || before?.partition.elr.includes(member))
       lost.add(member)
   for (const member of [...isr, ...elr]) lost.delete(member)

@@ -13,6 +13,7 @@ import {
 import { Facts, keyOf } from './facts.js'
 import {
   Invariant,
+  type LostEnds,
   type Observed,
   type RaftState,
   type ReplicaState,
@@ -144,7 +145,7 @@ export class InvariantMonitor implements Watched {
     return this.world.flushBeforeAck
   }
 
-  get damagedNodes(): ReadonlySet<number> {
+  get damagedNodes(): ReadonlyMap<number, LostEnds | null> {
     return this.world.damagedNodes
   }
 

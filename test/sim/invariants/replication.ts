@@ -139,7 +139,7 @@ export class HighWatermarkIsSafe extends Invariant {
     const copies = countedCopies(world, name, last)
     const newest = world.facts.newest.get(now.key)
     const minIsr = Math.min(world.minInsyncReplicas, newest === undefined ? 1 : countedReplicas(newest))
-    if (promisedCopies(world, copies) < minIsr)
+    if (promisedCopies(world, copies, name, last) < minIsr)
       this.fail(`${where} covers what counts as ${describeCopies(copies)}`)
     // Several changes of the image may come in one event: it advanced between the first of them and the last.
     const hadEnough = before.isr !== null && before.isr.isr.length >= minIsr
@@ -185,7 +185,7 @@ export class AcknowledgedIsDurable extends Invariant {
   override onAcknowledged(world: Watched, partition: string, offset: number, value: string): void {
     this.checks++
     const copies = countedCopies(world, partition, offset)
-    if (promisedCopies(world, copies) < world.minInsyncReplicas)
+    if (promisedCopies(world, copies, partition, offset) < world.minInsyncReplicas)
       this.fail(
         `${value} was acknowledged at ${partition}:${offset}, which counts as ${describeCopies(copies)}`,
       )

@@ -98,7 +98,7 @@ function play(name: string, compression: Compression): Pick<Catch, 'violation' |
   const schedule = SCHEDULES.find((each) => each.name === name)
   if (schedule === undefined) throw new Error(`no schedule is called ${name}`)
   const violations: Violation[] = []
-  const stage: Stage = new Stage(compression, (violation) => {
+  const stage: Stage = new Stage(compression, schedule, (violation) => {
     if (violations.length === 0)
       stage.clock.schedule(null, SECONDS_AFTER_VIOLATION * 1_000, () => {
         throw violation

@@ -160,4 +160,20 @@ export const ISR_BUGS: readonly PlantedBug[] = [
     replace: 'const keepsElr = true;',
     profile: 'unflushed',
   },
+  {
+    name: 'leaves-its-place-to-an-empty-directory',
+    rule: '966: a new directory id costs the places in ISR and ELR',
+    file: 'src/metadata/controller/brokers.js',
+    find: 'return directory !== ZERO_UUID && !directoryIds.includes(directory);',
+    replace: 'return false;',
+    profile: 'disks',
+  },
+  {
+    name: 'waits-for-more-than-the-high-watermark',
+    rule: '497: at or past the high watermark, else an idle partition never heals',
+    file: 'src/partition/leader-state.js',
+    find: 'return replica.fetchOffset >= this.highWatermarkValue && replica.fetchOffset >= this.epochStartOffset;',
+    replace:
+      'return replica.fetchOffset > this.highWatermarkValue && replica.fetchOffset >= this.epochStartOffset;',
+  },
 ]

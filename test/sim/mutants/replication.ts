@@ -237,14 +237,6 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     replace: 'change();',
   },
   {
-    name: 'goes-on-over-an-unsynced-truncation',
-    rule: 'Durability order: a truncation is synced before the next fetch, without flush.before.ack too',
-    file: 'src/broker/partitions/partition.js',
-    find: 'return this.flushesBeforeAck || this.log.hasUnsyncedTruncation;',
-    replace: 'return this.flushesBeforeAck;',
-    profile: 'unflushed',
-  },
-  {
     name: 'believes-in-a-high-watermark-behind-the-recovery-point',
     rule: 'KAFKA-14704: the high watermark covers no unreconciled suffix',
     file: 'src/log/log-manager.js',
@@ -258,6 +250,15 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     file: 'src/log/recovery.js',
     find: 'rewrite.add(position, batch);',
     replace: ';',
+    profile: 'disks',
+  },
+  {
+    name: 'cuts-what-was-durable',
+    rule: 'Durability order: damage below the recovery point is never repaired by a cut',
+    file: 'src/log/recovery.js',
+    find: 'if (this.expected < recoveryPoint) {',
+    replace: 'if (false) {',
+    also: [{ file: 'src/log/recovery.js', find: 'if (end < recoveryPoint) {', replace: 'if (false) {' }],
     profile: 'disks',
   },
 ]

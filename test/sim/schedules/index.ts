@@ -7,6 +7,8 @@ export interface Schedule {
   readonly about: string
   /** A planted bug that must fail it. */
   readonly mutant: string
+  /** Of the cluster; true unless said otherwise. */
+  readonly flushBeforeAck?: boolean
   play(stage: Stage): void
 }
 
@@ -197,6 +199,75 @@ export const SCHEDULES: readonly Schedule[] = [
       stage.damage(2)
       stage.node(2).start(0)
       stage.wait('replica that is out', () => stage.image(3)!.elr.length === 0)
+      stage.finish()
+    },
+  },
+  {
+    name: 'empty-return',
+    about: 'a replica keeps its place among those that may lead, and comes back with an empty disk (KIP-966)',
+    mutant: 'leaves-its-place-to-an-empty-directory',
+    play(stage) {
+      stage.begin([1, 2], 3)
+      acknowledged(stage, 1, 'on both')
+      stage.node(1).crash()
+      stage.wait('eligible replica', () => stage.image(3)!.elr.join() === '1')
+      stage.wipe(1)
+      stage.cut(1, 2)
+      stage.node(1).start(0)
+      stage.wait('unfenced broker', () => stage.isFenced(1, 3) === false)
+      // It has to vote, so that the two of them are a quorum without the one that has everything.
+      stage.removeVoter(3, 1)
+      stage.wait('removed voter', () => stage.voters(3) === '2,3')
+      stage.runFor(100)
+      stage.addVoter(3, 1)
+      stage.wait('new voter', () => stage.voters(3).split(',').length === 3)
+      stage.isolate(2)
+      stage.wait('fenced leader', () => stage.isFenced(2, 3) === true)
+      stage.runFor(2_000)
+      stage.expect('who holds nothing leads nothing', !stage.leads(1))
+      stage.finish()
+    },
+  },
+  {
+    name: 'forgetful-return',
+    about:
+      'a replica keeps its place among those that may lead, and has forgotten what it had not written (KIP-966)',
+    mutant: 'leaves-its-place-to-who-may-have-forgotten',
+    flushBeforeAck: false,
+    play(stage) {
+      stage.begin([1, 2], 3)
+      acknowledged(stage, 1, 'in the memory of both')
+      stage.forget(1)
+      stage.wait('eligible replica', () => stage.image(3)!.elr.join() === '1')
+      stage.isolate(2)
+      stage.node(1).start(0)
+      stage.wait('fenced leader', () => stage.isFenced(2, 3) === true)
+      stage.wait('unfenced broker', () => stage.isFenced(1, 3) === false)
+      stage.runFor(2_000)
+      stage.expect('who may have forgotten leads nothing', !stage.leads(1))
+      stage.finish()
+    },
+  },
+  {
+    name: 'failed-fsync',
+    about: 'a process starts again after an fsync that failed, and trusts the pages that it still reads',
+    mutant: 'trusts-the-pages-of-a-failed-fsync',
+    play(stage) {
+      stage.begin([1, 2], 3)
+      acknowledged(stage, 1, 'synced')
+      const node = stage.node(2)
+      let starts = 0
+      node.failNextSync(() => {
+        node.crash()
+        node.start(0)
+        starts++
+      })
+      stage.send(1, 'read by all and written by one', -1, 5_000, () => {})
+      stage.wait('new process', () => starts === 1)
+      stage.wait('ISR of two', () => stage.image(3)!.isr.length === 2 && !stage.isFenced(2, 3))
+      acknowledged(stage, 1, 'after it')
+      node.powerCut(stage.random)
+      node.start(0)
       stage.finish()
     },
   },

@@ -5,7 +5,7 @@ import { Stage } from './stage.js'
 /** node main.js NAME: plays one schedule. Exits with 1, and says why, where it fails. */
 const schedule = SCHEDULES.find(({ name }) => name === process.argv[2])
 if (schedule === undefined) throw new Error(`schedules: ${SCHEDULES.map(({ name }) => name).join(', ')}`)
-const stage = new Stage(await loadCompression())
+const stage = new Stage(await loadCompression(), schedule)
 try {
   schedule.play(stage)
   console.log(`${schedule.name}: passes`)

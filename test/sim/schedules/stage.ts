@@ -1,8 +1,10 @@
 import type { Partition } from '../../../src/broker/partitions/partition.js'
 import type { PeerMessage } from '../../../src/broker/peer-message.js'
 import { SeededRandom } from '../../../src/lib/prng.js'
+import type { ControllerCommand } from '../../../src/metadata/commands.js'
 import type { MetadataImage, PartitionImage } from '../../../src/metadata/image.js'
 import type { Compression } from '../../../src/ports/compression.js'
+import type { Random } from '../../../src/ports/random.js'
 import { ErrorCode, errorName } from '../../../src/wire/errors.js'
 import { CreateTopics } from '../../../src/wire/messages/create-topics.js'
 import { ElectLeaders } from '../../../src/wire/messages/elect-leaders.js'
@@ -27,6 +29,8 @@ import { SimPeerNetwork } from '../peers.js'
 const PATIENCE_MS = 30_000
 const TOPIC = 'stage'
 const NAME = `${TOPIC}-0`
+/** Of what chance decides at a power cut, nothing survives. */
+const FORGETFUL: Random = { uint32: () => 0 }
 
 export interface Produced {
   readonly errorCode: number
@@ -45,8 +49,8 @@ export class Stage implements SimNodeWorld, Observed {
   readonly peers = new SimPeerNetwork<PeerMessage>(this.network)
   readonly nodes: readonly SimNode[]
   readonly minInsyncReplicas = 2
-  readonly flushBeforeAck = true
-  readonly damagedNodes = new Set<number>()
+  readonly flushBeforeAck: boolean
+  readonly damagedNodes = new Map<number, null>()
   readonly lines: string[] = []
   /** A message that this says true to is kept back, for `release`. */
   holds: ((from: number, to: number, message: PeerMessage) => boolean) | null = null
@@ -60,11 +64,16 @@ export class Stage implements SimNodeWorld, Observed {
   /** `onViolation`: of an invariant; to throw it is the default, and ends the schedule. */
   constructor(
     readonly compression: Compression,
+    { flushBeforeAck = true }: { readonly flushBeforeAck?: boolean } = {},
     onViolation: (violation: Violation) => void = (violation) => {
       throw violation
     },
   ) {
-    const properties = new Map([['offsets.topic.num.partitions', '1']])
+    this.flushBeforeAck = flushBeforeAck
+    const properties = new Map([
+      ['offsets.topic.num.partitions', '1'],
+      ['flush.before.ack', String(flushBeforeAck)],
+    ])
     this.nodes = [1, 2, 3].map(
       (id) => new SimNode(id, this, [1, 2, 3], new Map([...properties, ['node.id', String(id)]])),
     )
@@ -176,12 +185,21 @@ export class Stage implements SimNodeWorld, Observed {
 
   /** Has a node ask for a vote to be taken, and waits for nothing. */
   removeVoter(asked: number, id: number): void {
-    const node = this.node(asked)
-    const voter = node.quorum!.status().voters.find(({ nodeId }) => nodeId === id)!
+    const { voters } = this.node(asked).quorum!.status()
+    const { nodeId, directoryId } = voters.find((voter) => voter.nodeId === id)!
+    this.submit(asked, { type: 'removeVoter', nodeId, directoryId })
+  }
+
+  /** Has a node ask for a vote to be given, and waits for nothing. */
+  addVoter(asked: number, id: number): void {
+    const { directoryId } = this.node(id).quorum!.status()
+    this.submit(asked, { type: 'addVoter', nodeId: id, directoryId })
+  }
+
+  private submit(asked: number, command: ControllerCommand): void {
+    const { process, quorum } = this.node(asked)
     const context = { principal: 'User:admin', clientId: '', clientAddress: '', listener: '' }
-    node.process!.schedule(0, () =>
-      node.quorum!.submit({ type: 'removeVoter', ...voter }, context, 2_000, () => {}),
-    )
+    process!.schedule(0, () => quorum!.submit(command, context, 2_000, () => {}))
   }
 
   /** As the consensus of this node goes by. */
@@ -249,7 +267,13 @@ export class Stage implements SimNodeWorld, Observed {
   /** A bit of the first batch's magic flips. It must be down. */
   damage(id: number): void {
     this.node(id).disk.flipBit(`${NAME}/00000000000000000000.log`, 16, 3)
-    this.damagedNodes.add(id)
+    this.damagedNodes.set(id, null)
+  }
+
+  /** The machine loses power, and with it everything that was not synced. */
+  forget(id: number): void {
+    this.damagedNodes.set(id, null)
+    this.node(id).powerCut(FORGETFUL)
   }
 
   /** An empty machine in its place. It must be down. */
@@ -258,7 +282,7 @@ export class Stage implements SimNodeWorld, Observed {
     node.disk.wipe()
     node.store.wipe()
     node.onPowerCut?.()
-    this.damagedNodes.add(id)
+    this.damagedNodes.set(id, null)
   }
 
   /** Sends one record and waits for the answer; null: none came. */
