@@ -29,6 +29,8 @@ export class SimLinks {
   readonly loss = new Map<string, number>()
   /** By directed link, the cuts that stand there. */
   private readonly cuts = new Map<string, Set<symbol>>()
+  /** Hosts without power: not even their kernels answer. */
+  private readonly dark = new Set<string>()
   private readonly healed: (() => void)[] = []
 
   constructor(private readonly random: Random) {}
@@ -55,6 +57,16 @@ export class SimLinks {
     }
   }
 
+  /**
+   * The host loses power: silence, until what it returns is called. Then its kernel resets what it knows nothing of.
+   */
+  darken(host: string): () => void {
+    this.dark.add(host)
+    return () => {
+      if (this.dark.delete(host)) this.notifyHealed()
+    }
+  }
+
   /** Every cut is undone, whoever made it. */
   healAll(): void {
     this.cuts.clear()
@@ -69,6 +81,7 @@ export class SimLinks {
   }
 
   isCut(from: string, to: string): boolean {
+    if (this.dark.size > 0 && (this.dark.has(from) || this.dark.has(to))) return true
     return this.cuts.size > 0 && this.cuts.has(linkKey(from, to))
   }
 
@@ -113,7 +126,7 @@ interface ListeningPort {
 
 /**
  * Ordered byte streams between addresses. A host's kernel outlives its processes: it refuses where nobody listens and
- * resets what a killed process held; a paused process and a cut link are silence.
+ * resets what a killed process held; a paused process, a cut link and a host without power are silence.
  */
 export class SimNetwork {
   private readonly ports = new Map<string, ListeningPort>()

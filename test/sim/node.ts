@@ -70,6 +70,8 @@ export class SimNode {
   private onGivenUp: (() => void) | null = null
   /** What its consensus stored was damaged on purpose: it may be set aside. */
   isRaftDamaged = false
+  /** Undoes its silence, where it is without power. */
+  private light: (() => void) | null = null
   /** A clean stop is under way or done. */
   isStopping = false
 
@@ -244,6 +246,8 @@ export class SimNode {
 
   start(driftPpm: number): void {
     const { world } = this
+    this.light?.()
+    this.light = null
     this.incarnation++
     this.onGivenUp = null
     this.seenReplicas.clear()
@@ -328,9 +332,13 @@ export class SimNode {
     this.node = null
   }
 
-  /** The machine loses power: what was not synced is lost in part or whole. */
+  /**
+   * The machine loses power: what was not synced is lost in part or whole. Half of the time nobody hears of it before it
+   * is back.
+   */
   powerCut(random: Random): void {
     this.cancelFailure()
+    if (randomBelow(random, 2) === 0) this.light = this.world.network.links.darken(hostOf(this.id))
     this.process?.kill()
     this.disk.powerCut(random)
     this.store.powerCut(random)
