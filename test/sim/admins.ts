@@ -10,6 +10,7 @@ import { Metadata } from '../../src/wire/messages/metadata.js'
 import { NOT_ANSWERED, RETRY_MS, SimClient, type WorkloadEvent } from './sim-client.js'
 
 const RESOURCE_TOPIC = 2
+const RESOURCE_BROKER = 4
 const OPERATION_SET = 0
 const ZERO_UUID = 'AAAAAAAAAAAAAAAAAAAAAA'
 /** The key that is altered: what it says changes nothing in a life. */
@@ -56,10 +57,11 @@ export class SimAdministrator extends SimClient {
   private act(done: () => void): void {
     const present = [...this.topics].filter(([, { exists }]) => exists === true).map(([name]) => name)
     const one = present[this.draw(Math.max(1, present.length))]
-    const kind = this.draw(12)
+    const kind = this.draw(13)
     if ((kind === 2 || kind === 3) && one !== undefined) this.configureMinimum(one, done)
     else if (kind < 4) this.configure(done)
     else if (kind < 6) this.elect(done)
+    else if (kind === 12) this.throttle(done)
     else if (kind < 8 && present.length < MOST_TOPICS) this.create(done)
     else if (kind >= 10) this.reassign(this.draw(2) === 0 ? one : undefined, done)
     else if (one !== undefined && kind === 8) this.grow(one, done)
@@ -129,6 +131,30 @@ export class SimAdministrator extends SimClient {
     this.call(this.anyNode(), IncrementalAlterConfigs, 1, body, (response) =>
       this.report(response?.responses[0]?.errorCode ?? NOT_ANSWERED, 'minimumChanges', done),
     )
+  }
+
+  /** As Kafka's tool does before it moves replicas: whoever is not in sync catches up at so much a second. */
+  private throttle(done: () => void): void {
+    const nodes = this.world.nodeIds
+    const node = nodes[this.draw(nodes.length)]!
+    const rate = String(50_000 + this.draw(200_000))
+    const set = (resourceType: number, resourceName: string, key: string, value: string) => ({
+      resourceType,
+      resourceName,
+      configs: ['leader', 'follower'].map((side) => ({
+        name: `${side}.replication.throttled.${key}`,
+        configOperation: OPERATION_SET,
+        value,
+      })),
+    })
+    const resources = [
+      set(RESOURCE_BROKER, String(node), 'rate', rate),
+      set(RESOURCE_TOPIC, this.topic, 'replicas', '*'),
+    ]
+    this.call(this.anyNode(), IncrementalAlterConfigs, 1, { resources, validateOnly: false }, (response) => {
+      const codes = response?.responses.map(({ errorCode }) => errorCode) ?? [NOT_ANSWERED]
+      this.report(codes.find((code) => code !== ErrorCode.NONE) ?? ErrorCode.NONE, 'throttleChanges', done)
+    })
   }
 
   private elect(done: () => void): void {

@@ -50,6 +50,7 @@ export const WORKLOAD_EVENTS = [
   'partitionsCreated',
   'preferredElections',
   'reassignments',
+  'throttleChanges',
   'votersAdded',
   'votersPromoted',
   'votersRemoved',
