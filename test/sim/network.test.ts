@@ -64,6 +64,18 @@ describe('byte streams', () => {
     expect(log.join(';')).toMatch(/^listening;got ab;got cd?;(got d;)?server closed null;client closed null$/)
   })
 
+  it('splits segments and loses no byte of them', () => {
+    const { world, links, log, streams, dial } = pair()
+    links.partsOfOneIn = 1
+    dial()
+    world.runFor(10)
+    streams.client!.write([Buffer.from('abcdef')])
+    world.runFor(100)
+    const got = log.filter((line) => line.startsWith('got ')).map((line) => line.slice(4))
+    expect(got.length).toBeGreaterThan(1)
+    expect(got.join('')).toBe('abcdef')
+  })
+
   it('lets no cut undo another', () => {
     const { links } = pair()
     const one = links.cut('a', 'b')

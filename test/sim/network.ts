@@ -1,4 +1,4 @@
-import { randomFloat } from '../../src/lib/prng.js'
+import { randomBelow, randomFloat } from '../../src/lib/prng.js'
 import {
   type Address,
   type ByteStream,
@@ -23,6 +23,12 @@ const MAX_RETRANSMISSION_MS = 1_600
 export class SimLinks {
   minLatencyMs = 0.1
   maxLatencyMs = 1
+  /** Of so many segments one arrives in two parts, and some that a reset meets on their way in part; 0: all are whole. */
+  partsOfOneIn = 0
+  /** Segments that came in two parts. */
+  splits = 0
+  /** Segments of which a reset let only a part through. */
+  brokenSegments = 0
   /** Added on a directed link. */
   readonly extraLatencyMs = new Map<string, number>()
   /** The share of segments on a directed link that are lost and sent again. */
@@ -90,6 +96,20 @@ export class SimLinks {
     let latencyMs = this.minLatencyMs + randomFloat(this.random) * span
     if (this.extraLatencyMs.size > 0) latencyMs += this.extraLatencyMs.get(linkKey(from, to)) ?? 0
     return this.loss.size === 0 ? latencyMs : latencyMs + this.retransmissionMs(linkKey(from, to))
+  }
+
+  /** Where a segment of so many bytes is split; 0: nowhere. */
+  splitAt(bytes: number): number {
+    if (this.partsOfOneIn === 0 || bytes < 2 || randomBelow(this.random, this.partsOfOneIn) > 0) return 0
+    this.splits++
+    return 1 + randomBelow(this.random, bytes - 1)
+  }
+
+  /** How many of so many bytes on their way a reset lets through. */
+  leftByReset(bytes: number): number {
+    if (this.partsOfOneIn === 0 || bytes < 2 || randomBelow(this.random, 4) > 0) return bytes
+    this.brokenSegments++
+    return 1 + randomBelow(this.random, bytes - 1)
   }
 
   /** What TCP waits for a segment to be sent again, twice as long each time. */
@@ -261,7 +281,8 @@ class SimStream implements ByteStream {
   private readonly queue: Segment[] = []
   private queuedBytes = 0
   private inFlightBytes = 0
-  private isSending = false
+  /** What travels now. */
+  private travelling: Segment | null = null
   private isPaused = false
   private isEnding = false
   private isDestroyed = false
@@ -335,12 +356,20 @@ class SimStream implements ByteStream {
     this.network.streams.delete(this)
     if (this.isDestroyed) return
     this.dropQueue()
+    this.breakTravelling()
     this.enqueue({ kind: 'reset' })
   }
 
   private dropQueue(): void {
     this.queue.length = 0
     this.queuedBytes = 0
+  }
+
+  /** A frame may end within what travels. */
+  private breakTravelling(): void {
+    const { travelling } = this
+    if (travelling?.kind !== 'data') return
+    travelling.bytes = travelling.bytes.subarray(0, this.network.links.leftByReset(travelling.bytes.length))
   }
 
   private enqueue(segment: Segment): void {
@@ -351,10 +380,10 @@ class SimStream implements ByteStream {
 
   /** One segment travels at a time, so that none overtakes another; it takes all data that waited. */
   private pump(): void {
-    if (this.isSending || this.inFlightBytes >= WINDOW_BYTES) return
+    if (this.travelling !== null || this.inFlightBytes >= WINDOW_BYTES) return
     const segment = this.nextSegment()
     if (segment === undefined) return
-    this.isSending = true
+    this.travelling = segment
     if (segment.kind === 'data') {
       this.queuedBytes -= segment.bytes.length
       this.inFlightBytes += segment.bytes.length
@@ -366,7 +395,7 @@ class SimStream implements ByteStream {
       }
     }
     this.network.deliver(this.local.host, this.remote.host, () => {
-      this.isSending = false
+      this.travelling = null
       this.pump()
       this.peer.arrive(segment)
     })
@@ -375,6 +404,11 @@ class SimStream implements ByteStream {
   private nextSegment(): Segment | undefined {
     const first = this.queue.shift()
     if (first?.kind !== 'data') return first
+    const at = this.network.links.splitAt(first.bytes.length)
+    if (at > 0) {
+      this.queue.unshift({ kind: 'data', bytes: first.bytes.subarray(at) })
+      return { kind: 'data', bytes: first.bytes.subarray(0, at) }
+    }
     const chunks = [first.bytes]
     let bytes = first.bytes.length
     for (let next = this.queue[0]; next?.kind === 'data' && bytes + next.bytes.length <= WINDOW_BYTES; ) {

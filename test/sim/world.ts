@@ -113,6 +113,8 @@ const ELECTIONS_BY_NUISANCE: Readonly<Record<Loss, number>> = {
 }
 /** For as long it is looked whether terms grow, where any are allowed. */
 const NUISANCE_MS = 10_000
+/** Segments of clients' and followers' connections. */
+const PARTS_OF_ONE_IN = 40
 /** For what was under way at the heal to be answered or given up. */
 const SETTLE_MS = 3_500
 
@@ -156,6 +158,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     truncations: 0,
     tornTails: 0,
     tornWrites: 0,
+    splitSegments: 0,
+    brokenSegments: 0,
     clockDrifts: 0,
     snapshotInstalls: 0,
     quarantines: 0,
@@ -201,6 +205,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.compression = options.compression
     this.lines = new TraceLog(options.keepTrace ?? false)
     this.links = new SimLinks(this.random.fork())
+    this.links.partsOfOneIn = PARTS_OF_ONE_IN
     this.network = new SimNetwork(this.clock, this.links)
     this.peers = new SimPeerNetwork<PeerMessage>(this.network)
     const ids = Array.from({ length: options.nodes }, (_, i) => i + 1)
@@ -246,6 +251,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.counts.leaderships = epochs.leaderships
     this.counts.isrShrinks = epochs.isrShrinks
     this.counts.isrExpands = epochs.isrExpands
+    this.counts.splitSegments = this.links.splits
+    this.counts.brokenSegments = this.links.brokenSegments
     this.counts.tornWrites = this.nodes.reduce((sum, { disk }) => sum + disk.tornWrites, 0)
     return {
       seed: this.options.seed,
