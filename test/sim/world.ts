@@ -1,3 +1,4 @@
+import { createPeerMessageCodec } from '../../src/adapters/peer-codec.js'
 import type { NodeRoles } from '../../src/broker/node-config.js'
 import type { PeerMessage } from '../../src/broker/peer-message.js'
 import type { JitterStatus } from '../../src/broker/quorum/handle.js'
@@ -15,7 +16,7 @@ import { type LostEnds, type Observed, Violation } from './invariants/invariant.
 import { InvariantMonitor } from './invariants/monitor.js'
 import { SimLinks, SimNetwork } from './network.js'
 import { SimNode, type SimNodeWorld } from './node.js'
-import { SimPeerNetwork } from './peers.js'
+import { copyOf, SimPeerNetwork } from './peers.js'
 import { DEFAULT_PROFILE, type Profile } from './profiles.js'
 import { reckonReplicas, reckonValues } from './reckoning.js'
 import { RETAINED_TOPIC } from './retention.js'
@@ -113,6 +114,9 @@ const ELECTIONS_BY_NUISANCE: Readonly<Record<Loss, number>> = {
 }
 /** For as long it is looked whether terms grow, where any are allowed. */
 const NUISANCE_MS = 10_000
+/** Of so many messages between nodes one comes as the codec decodes it. */
+const ENCODED_ONE_IN = 20
+const peerCodec = createPeerMessageCodec()
 /** Segments of clients' and followers' connections. */
 const PARTS_OF_ONE_IN = 40
 /** For what was under way at the heal to be answered or given up. */
@@ -159,6 +163,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     tornTails: 0,
     tornWrites: 0,
     splitSegments: 0,
+    encodedMessages: 0,
     brokenSegments: 0,
     clockDrifts: 0,
     snapshotInstalls: 0,
@@ -192,6 +197,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   /** Of the topic that keeps its newest bytes alone, by node. */
   private readonly logStarts = new Map<number, number>()
   private healedAtMs = 0
+  private peerMessages = 0
   private heartbeats: JitterStatus | null = null
   private busy: readonly number[] = []
   /** From here on every request to these nodes must be answered. */
@@ -207,7 +213,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     this.links = new SimLinks(this.random.fork())
     this.links.partsOfOneIn = PARTS_OF_ONE_IN
     this.network = new SimNetwork(this.clock, this.links)
-    this.peers = new SimPeerNetwork<PeerMessage>(this.network)
+    this.peers = new SimPeerNetwork<PeerMessage>(this.network, (message) => this.passOn(message))
     const ids = Array.from({ length: options.nodes }, (_, i) => i + 1)
     const voters = ids.slice(0, options.voters ?? options.nodes)
     const controllers = ids.slice(0, options.controllers ?? voters.length)
@@ -306,6 +312,13 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     if (lost !== null) this.serveWithout(lost)
     this.faults.stop(null)
     this.serveWithAll()
+  }
+
+  /** The codec costs more than a copy: it is not asked for each. */
+  private passOn(message: PeerMessage): PeerMessage {
+    if (this.peerMessages++ % ENCODED_ONE_IN !== 0) return copyOf(message)
+    this.counts.encodedMessages!++
+    return peerCodec.decode(peerCodec.encode(message))
   }
 
   private busyShareOf({ process }: SimNode): number {
