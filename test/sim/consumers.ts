@@ -34,7 +34,10 @@ export abstract class FetchingClient extends SimClient {
     const operation = this.world.history.begin(this.historyProcess, 'poll')
     this.call(nodeId, Fetch, 12, body as never, (response) => {
       const answers = response?.responses[0]?.partitions
-      if (answers === undefined || this.stopped) return done(false)
+      if (answers === undefined || this.stopped) {
+        operation.drop()
+        return done(false)
+      }
       let isFine = true
       const polled: Record<string, [number, string][]> = {}
       for (const { partitionIndex, errorCode, records, highWatermark, lastStableOffset } of answers) {
@@ -51,8 +54,9 @@ export abstract class FetchingClient extends SimClient {
           if (read.length > 0) polled[this.nameOf(partitionIndex)] = read
         } else isFine = false
       }
-      // Polls that brought nothing say nothing.
+      // Where nothing came, this client stands where it stood: the next poll must go on there.
       if (Object.keys(polled).length > 0) operation.end('ok', [['poll', polled]])
+      else operation.drop()
       done(isFine)
     })
   }
@@ -62,8 +66,12 @@ export abstract class FetchingClient extends SimClient {
     if (bytes.byteLength < BATCH_HEADER_BYTES) return read
     for (const batch of iterateBatches(bytes)) {
       for (const record of readRecords(batch, this.world.compression, 1 << 20)) {
-        if (record.offset < this.position(partition)) continue
         const value = record.value === null ? '' : Buffer.from(record.value).toString()
+        // The batch that holds the position may begin before it.
+        if (record.offset < this.position(partition)) {
+          this.world.observer.onSeen(this.name, this.nameOf(partition), record.offset, value)
+          continue
+        }
         read.push([record.offset, value])
         this.onRecord(partition, record.offset, value)
         this.positions.set(partition, record.offset + 1)

@@ -242,7 +242,10 @@ export class SimGroupMember extends FetchingClient {
     })
   }
 
-  protected onRecord(): void {}
+  /** Where a member stands depends on the others. */
+  protected onRecord(partition: number, offset: number, value: string): void {
+    this.world.observer.onSeen(this.name, this.nameOf(partition), offset, value)
+  }
 }
 
 interface JoinAnswer {

@@ -5,12 +5,15 @@ import { Violation } from './invariants/invariant.js'
 
 /** An operation that was begun; `end` is called once, or never where nobody will know what came of it. */
 export interface OpenOperation {
+  /** It says nothing, and is forgotten. */
+  drop(): void
   end(type: Exclude<Outcome, 'invoke'>, ops?: readonly MicroOp[]): void
 }
 
 /** What all clients of a life did and saw, in the order in which they began it. */
 export class HistoryRecorder {
-  private readonly recorded: Operation[] = []
+  /** Null: dropped. */
+  private readonly recorded: (Operation | null)[] = []
   private processes = 0
 
   constructor(private readonly clock: SimWorldClock) {}
@@ -24,6 +27,9 @@ export class HistoryRecorder {
     const tStart = this.clock.nowMs
     const at = this.recorded.push({ process, type: 'invoke', f, tStart, tEnd: tStart, ops }) - 1
     return {
+      drop: () => {
+        this.recorded[at] = null
+      },
       end: (type, result = ops) => {
         this.recorded[at] = { process, type, f, tStart, tEnd: this.clock.nowMs, ops: result }
       },
@@ -36,7 +42,7 @@ export class HistoryRecorder {
 
   /** @throws Violation naming the first of what is wrong */
   judge(isComplete: boolean): void {
-    const history: History = this.recorded
+    const history: History = this.recorded.filter((operation) => operation !== null)
     const bad = badAnomalies(checkHistory(history, { isComplete }))
     const [first] = bad
     if (first === undefined) return

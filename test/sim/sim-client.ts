@@ -22,8 +22,10 @@ export interface WorkloadObserver {
   onAcknowledgedForNow(partition: string, offset: number, value: string): void
   /** With acks=1: nothing is promised. */
   onUnpromised(): void
-  /** A client saw this value at this offset. */
+  /** A client saw this value at this offset, which was its next one. */
   onConsumed(consumer: string, partition: string, offset: number, value: string): void
+  /** The same, wherever it stands. */
+  onSeen(consumer: string, partition: string, offset: number, value: string): void
   /** What a fetch said of the partition, before its records. */
   onFetched(consumer: string, partition: string, highWatermark: number, lastStable: number): void
   onLatestOffset(client: string, partition: string, offset: number): void

@@ -153,6 +153,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     acknowledgements: 0,
     unpromised: 0,
     consumed: 0,
+    seenAgain: 0,
     commits: 0,
     ...Object.fromEntries(WORKLOAD_EVENTS.map((event) => [event, 0])),
     elections: 0,
@@ -645,6 +646,11 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
   onConsumed(consumer: string, partition: string, offset: number, value: string): void {
     this.counts.consumed!++
     this.invariants.onConsumed(consumer, partition, offset, value)
+  }
+
+  onSeen(consumer: string, partition: string, offset: number, value: string): void {
+    this.counts.seenAgain!++
+    this.invariants.onSeen(consumer, partition, offset, value)
   }
 
   onFetched(consumer: string, partition: string, highWatermark: number, lastStable: number): void {

@@ -8,16 +8,20 @@ export class ConsumedNeverChanges extends Invariant {
   readonly values = new Map<string, Map<number, string>>()
   private readonly positions = new Map<string, number>()
 
-  override onConsumed(consumer: string, partition: string, offset: number, value: string): void {
+  override onSeen(consumer: string, partition: string, offset: number, value: string): void {
+    this.checks++
     let known = this.values.get(partition)
     if (known === undefined) this.values.set(partition, (known = new Map()))
     const before = known.get(offset)
     if (before === undefined) known.set(offset, value)
     else if (before !== value)
       this.fail(`${consumer}: ${partition} held ${before} at ${offset}, and now ${value}`)
+  }
+
+  override onConsumed(consumer: string, partition: string, offset: number, value: string): void {
+    this.onSeen(consumer, partition, offset, value)
     const position = `${consumer} ${partition}`
     const expected = this.positions.get(position) ?? 0
-    this.checks++
     if (offset !== expected)
       this.fail(`${consumer} read ${offset} of ${partition} where ${expected} was next`)
     this.positions.set(position, offset + 1)

@@ -104,6 +104,7 @@ export abstract class Invariant {
 
   onAcknowledged(_world: Watched, _partition: string, _offset: number, _value: string): void {}
   onConsumed(_consumer: string, _partition: string, _offset: number, _value: string): void {}
+  onSeen(_consumer: string, _partition: string, _offset: number, _value: string): void {}
   onFetched(_consumer: string, _partition: string, _highWatermark: number, _lastStable: number): void {}
   onLatestOffset(_client: string, _partition: string, _offset: number): void {}
   onOffsetReset(_consumer: string, _partition: string, _offset: number): void {}

@@ -205,6 +205,10 @@ export class InvariantMonitor implements Watched {
     this.each('onConsumed', (invariant) => invariant.onConsumed(consumer, partition, offset, value))
   }
 
+  onSeen(consumer: string, partition: string, offset: number, value: string): void {
+    this.each('onSeen', (invariant) => invariant.onSeen(consumer, partition, offset, value))
+  }
+
   onFetched(consumer: string, partition: string, highWatermark: number, lastStable: number): void {
     this.each('onFetched', (invariant) => invariant.onFetched(consumer, partition, highWatermark, lastStable))
   }
