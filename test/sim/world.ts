@@ -291,11 +291,19 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
 
   private live(): void {
     for (const node of this.nodes) node.start(this.drift())
+    this.clock.schedule(null, CHECK_INTERVAL_MS, () => this.check())
+    // A topic gets no more replicas than there are brokers when it is made.
+    if (
+      !this.clock.runUntilTrue(
+        () => this.brokers.every(({ node }) => node?.state === 'running'),
+        START_LIMIT_MS,
+      )
+    )
+      throw new Violation('liveness', `not every broker serves ${START_LIMIT_MS} ms after the start`)
     let ready = false
     this.workload.createTopic(() => {
       ready = true
     })
-    this.clock.schedule(null, CHECK_INTERVAL_MS, () => this.check())
     if (!this.clock.runUntilTrue(() => ready, START_LIMIT_MS))
       throw new Violation('liveness', 'no topic could be made at the start')
     this.workload.start()
