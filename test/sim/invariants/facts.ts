@@ -34,6 +34,8 @@ export class Facts {
   private newestImageIndex: LogIndex = 0
   private newestImage: MetadataImage | null = null
   private readonly minimums = new Map<Uuid, number | undefined>()
+  /** Topics that keep their newest bytes alone. */
+  private readonly retained = new Set<Uuid>()
   /** Topics of which one replica was enough at some time. */
   private readonly singles = new Set<Uuid>()
   /** Every state of a partition by its partition epoch. */
@@ -63,6 +65,7 @@ export class Facts {
         this.minimums.set(topic.id, minimum)
         if (minimum === 1) this.singles.add(topic.id)
       }
+      if (image.topicConfig(topic.name).has('retention.bytes')) this.retained.add(topic.id)
       for (let id = 0; id < topic.partitions.length; id++) {
         const partition = topic.partitions[id]!
         if (this.seen.has(partition)) continue
@@ -99,6 +102,11 @@ export class Facts {
   /** `min.insync.replicas` of the topic, by the key of one of its partitions; undefined: the default. */
   minimumOf(key: string): number | undefined {
     return this.minimums.get(key.slice(0, key.lastIndexOf(':')))
+  }
+
+  /** Records of this partition are deleted when newer ones came. */
+  isRetained(key: string): boolean {
+    return this.retained.has(key.slice(0, key.lastIndexOf(':')))
   }
 
   /** The state that was seen first under this partition epoch. */

@@ -144,6 +144,8 @@ export class HighWatermarkIsSafe extends Invariant {
     const isFirstLook = before?.role !== 'leader' || before.leaderEpoch !== now.leaderEpoch
     // What it came with was judged when an earlier leader had it.
     if (isFirstLook || highWatermark <= before.highWatermark) return
+    // Whoever stood still hears now of what the others have deleted since.
+    if (world.facts.isRetained(now.key) && !isNewestLeader(world, now)) return
     this.checks++
     const last = highWatermark - 1
     const copies = countedCopies(world, name, last)
