@@ -70,6 +70,8 @@ export class NodeStorage {
     const found = readMetaProperties(disk)
     if (found !== null) {
       checkMetaProperties(found, { nodeId })
+      // Whoever wrote it may have died before its entry was durable.
+      disk.syncNow([{ directory: '' }])
       return found
     }
     const directoryId = randomUuid(random)

@@ -37,7 +37,10 @@ export class VoteSlots {
     return FILES.some((name) => disk.exists(`${directory}/${name}`))
   }
 
-  /** Makes both where neither exists, durably. @throws DiskError */
+  /**
+   * Makes both where neither exists. Durable either way: a process that died as it made them left them to the page cache
+   * alone, and a write of a slot syncs no directory. @throws DiskError
+   */
   static open(disk: Disk, directory: string): SlotsOpening {
     const paths = FILES.map((name) => `${directory}/${name}`)
     if (!VoteSlots.exist(disk, directory)) return VoteSlots.create(disk, directory, paths)
@@ -53,6 +56,7 @@ export class VoteSlots {
       for (const file of files) file.close()
       return { type: 'damaged', reason: `no vote slot can be read (${damaged.join('; ')})` }
     }
+    syncAll(disk, directory, files)
     // The other slot is written next: a torn one is renewed first.
     const slots = new VoteSlots(disk, files, newest.sequence)
     return { type: 'open', slots, newest: newest.state }
@@ -63,8 +67,7 @@ export class VoteSlots {
     const state: SlotState = { hardState: { term: 0 }, lastIndexBound: 0 }
     const files = paths.map((path) => disk.open(path, { create: true }))
     for (const [i, file] of files.entries()) file.write(0, [encodeSlot(i, state)])
-    const parent = directory.slice(0, Math.max(0, directory.lastIndexOf('/')))
-    disk.syncNow([...files, { directory }, { directory: parent }])
+    syncAll(disk, directory, files)
     return { type: 'open', slots: new VoteSlots(disk, files, 1), newest: state }
   }
 
@@ -112,6 +115,11 @@ export class VoteSlots {
       for (const each of done) each(null)
     })
   }
+}
+
+function syncAll(disk: Disk, directory: string, files: readonly DiskFile[]): void {
+  const parent = directory.slice(0, Math.max(0, directory.lastIndexOf('/')))
+  disk.syncNow([...files, { directory }, { directory: parent }])
 }
 
 /** magic u32, sequence u64, term u64, last index bound u64, has vote u8, [node id u32, directory id string], crc u32 */

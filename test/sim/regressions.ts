@@ -20,4 +20,11 @@ export const REGRESSIONS: readonly Regression[] = [
     about: 'a rotten epoch checkpoint hid a divergence',
   },
   { seed: 5001, nodes: 3, profile: 'partitions', seconds: 30, about: 'a producer six batches behind' },
+  {
+    seed: 900_000_481,
+    nodes: 5,
+    profile: 'unflushed',
+    seconds: 60,
+    about: 'a death in the midst of making the vote slots left their names unsynced for good',
+  },
 ]

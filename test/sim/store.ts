@@ -49,19 +49,20 @@ export class SimStore implements OrderedStore {
     const { generation, process } = this
     this.batchCount++
     this.failure ??= this.failBatch?.(operations) ?? null
-    const unsynced = this.failure === null ? (this.failSync?.() ?? null) : null
-    const error = this.failure ?? unsynced
+    const refused = this.failure
     const copy = operations.map(copyOperation)
     const batch: Batch = { operations: copy, synced: false }
-    if (this.failure === null) {
+    if (refused === null) {
       this.batches.push(batch)
       apply(this.view, copy)
     }
-    this.failure ??= unsynced
     const doneMs = Math.max(this.lastDoneMs, this.world.nowMs + this.batchLatencyMs())
     this.lastDoneMs = doneMs
     this.world.schedule(null, doneMs - this.world.nowMs, () => {
       if (generation !== this.generation) return
+      // Asked now: a failure that was called off meanwhile does not come any more.
+      this.failure ??= this.failSync?.() ?? null
+      const error = refused ?? this.failure
       if (error === null) batch.synced = true
       this.fold()
       process?.input(() => done(error))
