@@ -1,4 +1,4 @@
-import type { Uuid } from '../lib/ids.js'
+import type { Offset, Uuid } from '../lib/ids.js'
 import { DiskError } from '../ports/disk.js'
 import type { CleanLog } from './clean-shutdown.js'
 import { isAside, PARTITION_METADATA, parsePartitionDirectory } from './file-names.js'
@@ -154,15 +154,7 @@ export class LogLoader {
         recoveryPoint,
         logStartOffset,
         indexIntervalBytes: config.indexIntervalBytes,
-        onStartMoved: (offset) => {
-          const point = {
-            recoveryPoint: Math.max(recoveryPoint, offset),
-            logStartOffset: offset,
-            isSettled: false,
-          }
-          this.context.points.set(topicId, partition, point)
-          this.context.points.syncNow()
-        },
+        onStartMoved: (offset) => this.storeStart(topicId, partition, recoveryPoint, offset),
         isCleanStart,
       })
       if (recovered.truncatedBytes > 0) {
@@ -179,6 +171,23 @@ export class LogLoader {
       this.target.add(log)
     } catch (error) {
       this.target.setAside(name, topic, topicId, partition, damageIn(error))
+    }
+  }
+
+  /** Durable at once. What fails is the file of all logs: that is no damage of this one, and ends the start. */
+  private storeStart(topicId: Uuid, partition: number, recoveryPoint: Offset, logStartOffset: Offset): void {
+    const { points } = this.context
+    const point = {
+      recoveryPoint: Math.max(recoveryPoint, logStartOffset),
+      logStartOffset,
+      isSettled: false,
+    }
+    try {
+      points.set(topicId, partition, point)
+      points.syncNow()
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      throw new DiskError('EOTHER', error.path, error.message)
     }
   }
 

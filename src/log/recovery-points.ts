@@ -40,6 +40,7 @@ export class RecoveryPoints {
   version = 0
   syncedVersion = 0
   private syncsUnderWay = 0
+  private waiters: { readonly version: number; readonly done: () => void }[] = []
   private isClosed = false
 
   constructor(private readonly disk: Disk) {}
@@ -137,10 +138,25 @@ export class RecoveryPoints {
     if (this.version !== this.syncedVersion) this.syncWith([], failed)
   }
 
-  /** `done` when all that was written until now is synced. */
+  /** `done` when all that was written until now is synced. However many ask, no more than one sync of theirs is under way. */
   synced(done: () => void, failed: (error: DiskError) => void): void {
-    if (this.version === this.syncedVersion) done()
-    else this.syncWith([], failed, done)
+    if (this.version === this.syncedVersion) return done()
+    this.waiters.push({ version: this.version, done })
+    if (this.waiters.length === 1) this.syncForWaiters(failed)
+  }
+
+  private syncForWaiters(failed: (error: DiskError) => void): void {
+    const fail = (error: DiskError): void => {
+      this.waiters = []
+      failed(error)
+    }
+    this.syncWith([], fail, () => {
+      const isServed = ({ version }: { version: number }): boolean => version <= this.syncedVersion
+      const served = this.waiters.filter(isServed)
+      this.waiters = this.waiters.filter((waiter) => !isServed(waiter))
+      for (const { done } of served) done()
+      if (this.waiters.length > 0 && !this.isClosed) this.syncForWaiters(failed)
+    })
   }
 
   /** The same together with others. */

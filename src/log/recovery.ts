@@ -78,8 +78,15 @@ export function recoverLog(input: RecoveryInput): RecoveredLog {
   const epochsFromStart = stored === null
 
   const scan = new Scan(input, segments, epochs, stored !== null)
-  const end = scan.run(at, epochsFromStart)
+  let end: Offset
+  try {
+    end = scan.run(at, epochsFromStart)
+  } catch (error) {
+    if (!(error instanceof LogDamage) || !isBelowStart(input, scan.reached)) throw error
+    end = scan.reached
+  }
   if (end < recoveryPoint) {
+    if (isBelowStart(input, end)) return beginAnew(input, segments, snapshots)
     throw new LogDamage(
       `${directory} ends at offset ${end}, but everything below ${recoveryPoint} was durable`,
     )
@@ -96,6 +103,40 @@ export function recoverLog(input: RecoveryInput): RecoveredLog {
     durableEndOffset: Math.max(logStartOffset, recoveryPoint),
     epochsAreStored: stored !== null && isSame(stored, epochs.all),
     truncatedBytes: scan.truncatedBytes,
+  }
+}
+
+/**
+ * The log's start was moved beyond what is left of it, and nothing at or above the start was durable yet: the log was begun
+ * anew there, or its leader's start passed what a power cut took.
+ */
+function isBelowStart({ recoveryPoint, logStartOffset }: RecoveryInput, end: Offset): boolean {
+  return logStartOffset > 0 && recoveryPoint <= logStartOffset && end < logStartOffset
+}
+
+function beginAnew(
+  input: RecoveryInput,
+  segments: readonly Segment[],
+  snapshots: readonly Offset[],
+): RecoveredLog {
+  const { disk, handles, directory, logStartOffset } = input
+  let truncatedBytes = 0
+  for (const segment of segments) {
+    truncatedBytes += segment.sizeInBytes
+    removeSegment(disk, handles, segment)
+  }
+  dropSnapshots(input, snapshots, -1)
+  const first = new Segment(handles, directory, logStartOffset)
+  handles.get(first.path('.log'), true)
+  disk.syncNow([first.file, { directory }])
+  return {
+    segments: [first],
+    epochs: new EpochCache(),
+    logStartOffset,
+    logEndOffset: logStartOffset,
+    durableEndOffset: logStartOffset,
+    epochsAreStored: false,
+    truncatedBytes,
   }
 }
 
@@ -222,6 +263,11 @@ class Scan {
     private readonly hasEpochs: boolean,
   ) {
     if (!hasEpochs) this.lastEpoch = epochs.latest
+  }
+
+  /** Everything below is whole, as far as it was looked at. */
+  get reached(): Offset {
+    return this.expected
   }
 
   /** From segment `first` on. Returns the log's end. */

@@ -1,9 +1,6 @@
 import type { LogIndex, Uuid } from '../lib/ids.js'
 import type { Snapshot, Voter } from './types.js'
 
-/** Below the time after which a follower forgets a snapshot that stands still. */
-const CHUNK_RETRY_MAX_MS = 16_000
-
 /**
  * What a leader knows of one follower.
  * probe: where the logs agree is not known; one message at a time.
@@ -91,17 +88,17 @@ export class Progress {
   }
 
   /** The first chunk, or the next one: a link on which one takes long is given more time for the next. */
-  noteChunk(nowMs: number, retryMinMs: number): void {
+  noteChunk(nowMs: number, retryMinMs: number, retryMaxMs: number): void {
     const isFirst = this.chunkRetryMs === 0
     const tookMs = isFirst ? 0 : nowMs - this.chunkSinceMs
     this.chunkSinceMs = nowMs
-    this.chunkRetryMs = Math.min(Math.max(retryMinMs, 2 * tookMs), CHUNK_RETRY_MAX_MS)
+    this.chunkRetryMs = Math.min(Math.max(retryMinMs, 2 * tookMs), retryMaxMs)
     this.chunkDueMs = nowMs + this.chunkRetryMs
   }
 
   /** It goes again: slow, or lost. */
-  noteChunkRepeated(nowMs: number): void {
-    this.chunkRetryMs = Math.min(2 * this.chunkRetryMs, CHUNK_RETRY_MAX_MS)
+  noteChunkRepeated(nowMs: number, retryMaxMs: number): void {
+    this.chunkRetryMs = Math.min(2 * this.chunkRetryMs, retryMaxMs)
     this.chunkDueMs = nowMs + this.chunkRetryMs
   }
 

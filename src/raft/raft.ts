@@ -294,7 +294,6 @@ export class RaftNode {
           follower: core.self,
           lastIndex: core.log.lastIndex,
           readContext: 0,
-          sentMs: 0,
         })
         return
       case 'vote':

@@ -8,6 +8,12 @@ import type { Progress } from './progress.js'
 import { confirmReads } from './reads.js'
 import type { Entry, RaftMessage, Snapshot } from './types.js'
 
+/**
+ * A chunk of a snapshot goes again after so many of the longest election time-outs at the latest: before a follower
+ * forgets what stands still (`ASSEMBLY_ELECTION_TIMEOUTS`).
+ */
+const CHUNK_RETRY_ELECTION_TIMEOUTS = 8
+
 type AppendReply = Extract<RaftMessage, { type: 'appendReply' }>
 type HeartbeatReply = Extract<RaftMessage, { type: 'heartbeatReply' }>
 type InstallSnapshotReply = Extract<RaftMessage, { type: 'installSnapshotReply' }>
@@ -78,14 +84,15 @@ function startSnapshot(core: RaftCore, progress: Progress): void {
 }
 
 function sendNextChunk(core: RaftCore, progress: Progress, snapshot: Snapshot): void {
-  progress.noteChunk(core.nowMs, core.timing.electionTimeoutMinMs)
+  const { electionTimeoutMinMs, electionTimeoutMaxMs } = core.timing
+  progress.noteChunk(core.nowMs, electionTimeoutMinMs, CHUNK_RETRY_ELECTION_TIMEOUTS * electionTimeoutMaxMs)
   sendChunk(core, progress, snapshot)
 }
 
 /** A chunk may take long on a slow link, and a second copy would only stand in the way of the next one. */
 function repeatChunkWhereDue(core: RaftCore, progress: Progress): void {
   if (core.nowMs < progress.chunkDueMs) return
-  progress.noteChunkRepeated(core.nowMs)
+  progress.noteChunkRepeated(core.nowMs, CHUNK_RETRY_ELECTION_TIMEOUTS * core.timing.electionTimeoutMaxMs)
   const newest = core.log.snapshot!
   // Nothing of it arrived, and a newer one spares a second transfer.
   if (progress.snapshotOffset === 0 && progress.snapshot !== newest) {
@@ -159,7 +166,7 @@ export function onHeartbeatReply(
   const progress = heard(core, leader, from, message.follower.directoryId)
   if (progress === undefined) return
   progress.readContext = Math.max(progress.readContext, message.readContext)
-  progress.answeredSentMs = Math.max(progress.answeredSentMs, message.sentMs)
+  progress.answeredSentMs = Math.max(progress.answeredSentMs, message.sentMs ?? core.nowMs)
   confirmReads(core, leader)
   if (progress.state === 'snapshot') repeatChunkWhereDue(core, progress)
   else if (progress.isStalled()) askWhereItStands(core, progress)

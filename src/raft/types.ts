@@ -95,7 +95,8 @@ export type RaftMessage =
       follower: Voter
       lastIndex: LogIndex
       readContext: number
-      sentMs: number
+      /** Absent: the follower is of a build that does not know it. */
+      sentMs?: number
     }
   | {
       type: 'installSnapshot'

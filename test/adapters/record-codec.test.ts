@@ -519,6 +519,15 @@ describe('errors', () => {
   })
 })
 
+it('knows a reply to a heartbeat that echoes nothing from one that echoes 0', () => {
+  const codec = createPeerMessageCodec()
+  const { sentMs: _sentMs, ...older } = raftMessages.heartbeatReply
+  for (const message of [older, { ...older, sentMs: 0 }] as RaftMessage[]) {
+    const raft: PeerMessage = { type: 'raft', clusterId: ID, message }
+    expect(codec.decode(codec.encode(raft))).toStrictEqual(raft)
+  }
+})
+
 it('cuts an encoded batch into parts, each of whole records', () => {
   const codec = createMetadataRecordCodec()
   const batch = Array.from({ length: 100 }, (_, i) => ({

@@ -134,6 +134,49 @@ describe('an unclean stop', () => {
     expect(bench.log()).toMatchObject({ logStartOffset: 0, logEndOffset: 3 })
   })
 
+  it('begins at its start where what is left ends below: it died as it began anew there', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 30)
+    bench.sync(log)
+    const { syncNow } = bench.disk
+    bench.disk.syncNow = (targets) => {
+      syncNow.call(bench.disk, targets)
+      throw new Error('killed')
+    }
+    expect(() => log.truncateFullyAndStartAt(500)).toThrow('killed')
+    bench.disk.syncNow = syncNow
+    bench.kill()
+    expect(bench.start().quarantined).toEqual([])
+    expect(bench.log()).toMatchObject({ logStartOffset: 500, logEndOffset: 500 })
+    bench.log().append([batchAt(500)])
+    bench.sync(bench.log())
+    bench.powerCut()
+    bench.start()
+    expect(bench.log()).toMatchObject({ logStartOffset: 500, logEndOffset: 501 })
+  })
+
+  it('knows by the segments that were being deleted that its start had moved, also at the next start', () => {
+    const bench = Bench.started(1, { segmentBytes: 1_000 })
+    appendMany(bench.log(), 30)
+    bench.sync(bench.log())
+    bench.world.runFor(2_000) // the slots are synced
+    const before = bench.fileBytes('recovery-points')
+    bench.log().advanceLogStartOffset(9)
+    bench.sync(bench.log())
+    bench.kill()
+    // Of the moved start the power cut kept the renamed segment alone.
+    const slots = bench.disk.open('recovery-points')
+    slots.write(0, [before])
+    slots.close()
+    expect(bench.disk.exists(`${LOG}.deleted`)).toBe(true)
+    expect(bench.start().quarantined).toEqual([])
+    expect(bench.disk.exists(`${LOG}.deleted`)).toBe(false)
+    bench.powerCut()
+    expect(bench.start().quarantined).toEqual([])
+    expect(bench.log()).toMatchObject({ logStartOffset: 9, logEndOffset: 30 })
+  })
+
   it('takes nothing behind the recovery point for committed: truncated batches may stand there again', () => {
     const bench = Bench.started()
     const log = bench.log()

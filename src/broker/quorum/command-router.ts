@@ -49,6 +49,8 @@ interface Item {
   bytes: number
   deadlineMs: number
   timer: Timer
+  /** By the controller, which cannot decide it yet. */
+  wasHeld: boolean
   settled: boolean
   /** Where it was sent, or this node, which has decided it; its outcome is unknown from then on. */
   sentTo: NodeId | undefined
@@ -195,6 +197,7 @@ export class CommandRouter {
       deadlineMs,
       timer,
       settled: false,
+      wasHeld: false,
       sentTo: undefined,
       sentInTerm: 0,
       abandon: undefined,
@@ -226,7 +229,9 @@ export class CommandRouter {
         )
       } else {
         this.held.push(item)
-        environment.onHeld(item.command)
+        // Whoever sent it lived then.
+        if (!item.wasHeld) environment.onHeld(item.command)
+        item.wasHeld = true
       }
       return
     }

@@ -126,6 +126,21 @@ it('answers no heartbeat of its own broker when others may lead: from then on th
   expect(lastSentMs).toBeLessThanOrEqual(cutMs + 1000)
 })
 
+it('answers heartbeats also where the followers are of a build that does not echo when the leader asked', () => {
+  const cluster = new TestCluster([1, 2, 3])
+  cluster.startAll()
+  const leader = cluster.untilLed()
+  const epoch = serve(cluster, leader)
+  cluster.peers.drop = (_from, _to, message) => {
+    if (message.type === 'raft' && message.message.type === 'heartbeatReply') delete message.message.sentMs
+    return false
+  }
+  cluster.world.runFor(5_000)
+  const sent = beat(leader, epoch, leader.appliedIndex)
+  cluster.world.runFor(100)
+  expect(sent.reply).toMatchObject({ type: 'brokerHeartbeat', errorCode: 0 })
+})
+
 it('answers a heartbeat that waited when the voters answer again', () => {
   const cluster = new TestCluster([1, 2, 3])
   cluster.startAll()
