@@ -371,7 +371,8 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver {
     const core = this.nodes.filter((node) => node !== lost)
     this.within(() => this.servesSince(this.healedAtMs + OUTAGE_MS), core)
     const term = highestTerm(core)
-    this.answersAreDueFrom(core)
+    // A node that is heard now and then may lead the quorum on: what asks the controller waits for it.
+    if (loss !== 'lostLossy' && loss !== 'lostFlapping') this.answersAreDueFrom(core)
     const most = ELECTIONS_BY_NUISANCE[loss]
     if (most > 0) this.clock.runFor(NUISANCE_MS)
     const grown = highestTerm(core) - term
