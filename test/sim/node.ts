@@ -70,6 +70,7 @@ export class SimNode {
   private onGivenUp: (() => void) | null = null
   /** What its consensus stored was damaged on purpose: it may be set aside. */
   isRaftDamaged = false
+  private lostRaft: ReadonlyMap<string, Uint8Array> = new Map()
   /** Undoes its silence, where it is without power. */
   private light: (() => void) | null = null
   /** A clean stop is under way or done. */
@@ -348,6 +349,7 @@ export class SimNode {
 
   /** A new disk, empty: whoever starts here knows nothing. The machine is down. */
   wipe(): void {
+    this.lostRaft = this.store.durableEntries()
     this.disk.wipe()
     this.store.wipe()
     this.isRaftDamaged = true
@@ -356,6 +358,7 @@ export class SimNode {
 
   /** Of the consensus: a value of its store, or a vote slot. The machine is down. Says what. */
   rotRaft(random: SeededRandom): string {
+    this.lostRaft = new Map(this.store.durableEntries())
     this.isRaftDamaged = true
     if (randomBelow(random, 3) === 0) {
       const count = 1 + randomBelow(random, 3)
@@ -372,7 +375,16 @@ export class SimNode {
 
   /** The term of the Raft entry that this machine durably holds at `index`; undefined: none. */
   durableRaftTerm(index: number): number | undefined {
-    const bytes = this.store.durableEntries().get(Buffer.from(entryKey(index)).toString('latin1'))
+    return this.raftTermIn(this.store.durableEntries(), index)
+  }
+
+  /** The same of what it held when its disk was wiped, or its Raft log damaged: an answer may still have been on its way. */
+  lostRaftTerm(index: number): number | undefined {
+    return this.raftTermIn(this.lostRaft, index)
+  }
+
+  private raftTermIn(entries: ReadonlyMap<string, Uint8Array>, index: number): number | undefined {
+    const bytes = entries.get(Buffer.from(entryKey(index)).toString('latin1'))
     const entry = bytes === undefined ? undefined : decodeEntry(index, bytes)
     return typeof entry === 'object' ? entry.term : undefined
   }

@@ -188,7 +188,10 @@ export class CommittedIsDurable extends Invariant {
   ): void {
     this.checks++
     const holders = world.nodes.filter(
-      (node) => node.durableRaftTerm(index) === term || node.durableSnapshotIndex() >= index,
+      (node) =>
+        node.durableRaftTerm(index) === term ||
+        node.durableSnapshotIndex() >= index ||
+        node.lostRaftTerm(index) === term,
     )
     const isHeldByMostOf = (voters: readonly Voter[]): boolean => {
       const holding = voters.filter(
