@@ -237,28 +237,11 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     replace: 'change();',
   },
   {
-    name: 'believes-in-a-high-watermark-behind-the-recovery-point',
-    rule: 'KAFKA-14704: the high watermark covers no unreconciled suffix',
-    file: 'src/log/log-manager.js',
-    find: 'Math.min(stored, log.logEndOffset, log.foundDurableEnd)',
-    replace: 'Math.min(stored, log.logEndOffset)',
-    profile: 'unflushed',
-  },
-  {
     name: 'trusts-the-pages-of-a-failed-fsync',
     rule: 'Durability order: what an fsync failed to write is written again',
     file: 'src/log/recovery.js',
     find: 'rewrite.add(position, batch);',
     replace: ';',
-    profile: 'disks',
-  },
-  {
-    name: 'cuts-what-was-durable',
-    rule: 'Durability order: damage below the recovery point is never repaired by a cut',
-    file: 'src/log/recovery.js',
-    find: 'if (this.expected < recoveryPoint) {',
-    replace: 'if (false) {',
-    also: [{ file: 'src/log/recovery.js', find: 'if (end < recoveryPoint) {', replace: 'if (false) {' }],
     profile: 'disks',
   },
 ]
