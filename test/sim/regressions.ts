@@ -27,4 +27,11 @@ export const REGRESSIONS: readonly Regression[] = [
     seconds: 60,
     about: 'a death in the midst of making the vote slots left their names unsynced for good',
   },
+  {
+    seed: 5_110_724,
+    nodes: 3,
+    profile: 'standard',
+    seconds: 60,
+    about: 'rot in a middle segment, just below a high watermark that a follower takes over',
+  },
 ]

@@ -144,6 +144,25 @@ export function promisedCopies(
   return count
 }
 
+/**
+ * What a node that was damaged on purpose holds in place of a batch is rot that nobody has read yet: a segment that is not
+ * the last one may be served from, and is read through in the background, long after the start. It is never served itself.
+ */
+export function isUnreadRot(
+  world: Observed,
+  { id }: SimNode,
+  held: string | undefined,
+  identity: string,
+): boolean {
+  if (!world.damagedNodes.has(id)) return false
+  // The CRC covers neither the base offset nor the leader epoch.
+  return held === undefined || crcOf(held) === crcOf(identity)
+}
+
+function crcOf(identity: string): string {
+  return identity.slice(identity.indexOf('#'))
+}
+
 export function describeCopies(copies: ReadonlyMap<number, string>): string {
   return [...copies].map(([node, identity]) => `${identity} on ${node}`).join(', ') || 'nothing on any node'
 }

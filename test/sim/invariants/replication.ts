@@ -6,6 +6,7 @@ import {
   countedCopies,
   describeCopies,
   Invariant,
+  isUnreadRot,
   promisedCopies,
   type ReplicaState,
   type Watched,
@@ -43,8 +44,7 @@ export class LeaderHoldsAcknowledged extends Invariant {
       this.checks++
       const held = disk.heldAt(now.name, offset)
       if (held === identity || offset < now.partition.log.logStartOffset) continue
-      // Rot that nobody has read yet: it is never served.
-      if (held === undefined && offset < now.logEndOffset && world.damagedNodes.has(node.id)) continue
+      if (offset < now.logEndOffset && isUnreadRot(world, node, held, identity)) continue
       this.fail(
         `node ${node.id} leads ${now.name} in epoch ${now.leaderEpoch} and holds ${held ?? 'nothing'} at ${offset}, where ${identity} was acknowledged`,
       )
@@ -147,7 +147,8 @@ export class HighWatermarkIsSafe extends Invariant {
     const hadEnough = before.isr !== null && before.isr.isr.length >= minIsr
     if (now.isr.isr.length < minIsr && !hadEnough)
       this.fail(`${where} advanced with the ISR ${now.isr.isr.join('/')}`)
-    const own = world.diskOf(node.id).heldAt(name, last)
+    const held = world.diskOf(node.id).heldAt(name, last)
+    const own = held === undefined && world.damagedNodes.has(node.id) ? agreed(copies).identity : held
     for (const member of maximalIsr(now.isr)) {
       if (copies.get(member) === own || world.damagedNodes.has(member)) continue
       // A reassignment may have ended behind the leader's back: who is no replica any more has deleted its log.
@@ -169,7 +170,9 @@ export class FollowersCoverOnlyReconciled extends Invariant {
     if (expected === undefined || now.highWatermark <= now.partition.log.logStartOffset) return
     this.checks++
     const held = world.diskOf(node.id).heldAt(now.name, now.highWatermark - 1)
-    if (held !== expected.identity)
+    const isRotten =
+      now.highWatermark <= now.logEndOffset && isUnreadRot(world, node, held, expected.identity)
+    if (held !== expected.identity && !isRotten)
       this.fail(
         `node ${node.id} takes ${now.name} for committed below ${now.highWatermark} and holds ${held ?? 'nothing'}, where ${expected.identity} is`,
       )
