@@ -6,6 +6,28 @@ import { Violation } from './invariants/invariant.js'
 
 type Records = ReadonlyMap<string, ReadonlyMap<number, string>>
 
+/** What producers were promised. */
+export class Acknowledged {
+  /** By partition ('topic-0'), values by offset. */
+  readonly records = new Map<string, Map<number, string>>()
+  /** By partition's number. */
+  readonly highest = new Map<number, number>()
+
+  add(partition: string, offset: number, value: string): void {
+    let records = this.records.get(partition)
+    if (records === undefined) this.records.set(partition, (records = new Map()))
+    const before = records.get(offset)
+    if (before !== undefined && before !== value)
+      throw new Violation(
+        'one offset, one record',
+        `${partition}:${offset} was acknowledged as ${before} and as ${value}`,
+      )
+    records.set(offset, value)
+    const number = Number(partition.slice(partition.lastIndexOf('-') + 1))
+    this.highest.set(number, Math.max(offset, this.highest.get(number) ?? -1))
+  }
+}
+
 /** The end: every acknowledged record was consumed where it was acknowledged, and nothing was consumed twice. */
 export function reckonValues(acknowledged: Records, consumed: Records): void {
   if (acknowledged.size === 0) throw new Violation('the reckoning', 'nothing was acknowledged at all')

@@ -3,7 +3,8 @@ import { loadCompression } from '../../src/adapters/compression.js'
 import type { Compression } from '../../src/ports/compression.js'
 import { PROFILES, profileByName } from './profiles.js'
 import { REGRESSIONS } from './regressions.js'
-import { RARE, type RunResult, SimRun } from './world.js'
+import { RARE } from './tally.js'
+import { type RunResult, SimRun } from './world.js'
 
 /** Of a life of each kind. */
 const SECONDS = 10

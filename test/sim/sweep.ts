@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { lifeOf, type SimOptions } from './options.js'
 import { failureOf, list } from './report.js'
-import { RARE, type RunResult } from './world.js'
+import { RARE } from './tally.js'
+import type { RunResult } from './world.js'
 
 /** A smaller sweep need not have seen every kind of fault and event. */
 const LIVES_THAT_SHOW_ALL = 25
