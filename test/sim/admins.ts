@@ -15,6 +15,8 @@ const OPERATION_SET = 0
 const ZERO_UUID = 'AAAAAAAAAAAAAAAAAAAAAA'
 /** The key that is altered: what it says changes nothing in a life. */
 const ALTERED_KEY = 'delete.retention.ms'
+/** Every acknowledged record of the workload's topic lies on so many disks, whatever its minimum ISR is: no invariant counts on more. */
+const LEAST_MINIMUM = 2
 /** Topics of the administrator that exist at a time. */
 const MOST_TOPICS = 3
 /** Errors that prove that nothing was changed. NOT_CONTROLLER does not: the broker's own connection may have broken. */
@@ -49,16 +51,27 @@ export class SimAdministrator extends SimClient {
   private configured: string | null = null
   /** Values whose command was not answered: a node that stood still may hand it on at any time, after newer ones too. */
   private readonly unsettled = new Set<string>()
+  private isSettling = false
 
   start(): void {
     this.after(this.draw(this.world.load.administerWithinMs), () => this.act(() => this.start()))
   }
 
+  /** From now on the workload's topic takes records without one of its replicas, but for moments. */
+  settle(): void {
+    this.isSettling = true
+  }
+
   private act(done: () => void): void {
     const present = [...this.topics].filter(([, { exists }]) => exists === true).map(([name]) => name)
     const one = present[this.draw(Math.max(1, present.length))]
-    const kind = this.draw(13)
-    if ((kind === 2 || kind === 3) && one !== undefined) this.configureMinimum(one, done)
+    const kind = this.draw(14)
+    // Once would not do: a node that stood still may hand on an older command at any time.
+    if (this.isSettling && this.draw(2) === 0) this.configureMinimum(this.topic, LEAST_MINIMUM, done)
+    else if (kind === 13)
+      this.configureMinimum(this.topic, LEAST_MINIMUM + Math.floor(this.draw(3) / 2), done)
+    else if ((kind === 2 || kind === 3) && one !== undefined)
+      this.configureMinimum(one, 1 + this.draw(3), done)
     else if (kind < 4) this.configure(done)
     else if (kind < 6) this.elect(done)
     else if (kind === 12) this.throttle(done)
@@ -120,10 +133,8 @@ export class SimAdministrator extends SimClient {
     })
   }
 
-  /** Of a topic that nobody writes to: what is acknowledged keeps the minimum that the invariants count on. */
-  private configureMinimum(resourceName: string, done: () => void): void {
-    const value = String(1 + this.draw(3))
-    const configs = [{ name: 'min.insync.replicas', configOperation: OPERATION_SET, value }]
+  private configureMinimum(resourceName: string, minimum: number, done: () => void): void {
+    const configs = [{ name: 'min.insync.replicas', configOperation: OPERATION_SET, value: String(minimum) }]
     const body = {
       resources: [{ resourceType: RESOURCE_TOPIC, resourceName, configs }],
       validateOnly: false,

@@ -74,9 +74,10 @@ export class Workload {
     }
   }
 
-  /** Members and voters that are there stay: the group and the quorum must come to rest. */
-  keepMembers(): void {
+  /** Members and voters that are there stay, and the topic needs no more replicas than a majority has: all must come to rest. */
+  settle(): void {
     this.membersStay = true
+    this.administrator?.settle()
     this.quorumAdmin?.settle()
   }
 

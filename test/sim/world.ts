@@ -229,7 +229,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver, Life {
     this.clock.runFor(this.options.seconds * 1000)
     this.heartbeats = this.leaderJitter()
     if (this.profile.eventCostMs > 0) this.busy = this.nodes.map((node) => this.busyShareOf(node))
-    this.workload.keepMembers()
+    this.workload.settle()
     // A removal that is still on its way and a node that is lost could be two of three voters.
     if (this.hasFaults && this.profile.load.changeVotersWithinMs > 0) {
       this.faults.stop(null)

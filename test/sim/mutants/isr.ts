@@ -137,6 +137,14 @@ export const ISR_BUGS: readonly PlantedBug[] = [
     replace: 'return 1;',
   },
   {
+    name: 'keeps-the-minimum-that-it-began-to-lead-with',
+    rule: 'Minimum ISR: leaders follow a change of the configuration',
+    file: 'src/broker/partitions/partition.js',
+    find: 'minIsr: () => this.minIsr(),',
+    replace: 'minIsr: ((minIsr) => () => minIsr)(this.minIsr()),',
+    profile: 'crashes',
+  },
+  {
     name: 'keeps-an-elr-that-a-lower-minimum-makes-void',
     rule: "Minimum ISR: a change of the configuration and the ELR's clearing are one atomic batch",
     file: 'src/metadata/controller/min-isr.js',
