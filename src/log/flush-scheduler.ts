@@ -130,10 +130,13 @@ export class FlushScheduler {
 
   private start(sources: readonly FlushSource[]): void {
     const jobs: FlushJob[] = []
+    // Not all of them: whoever met a full disk may have begun anew, with others, by the time this group ends.
+    const begun: FlushSource[] = []
     for (const source of sources) {
       this.dirty.delete(source)
       try {
         jobs.push(source.beginFlush())
+        begun.push(source)
       } catch (error) {
         const isFull = error instanceof DiskError && error.code === 'ENOSPC'
         if (isFull && !this.isStopping) {
@@ -154,7 +157,7 @@ export class FlushScheduler {
     this.inFlight++
     const end = (error: Error | null): void => {
       this.inFlight--
-      for (const source of sources) this.busy.delete(source)
+      for (const source of begun) this.busy.delete(source)
       if (error !== null) this.fail(error)
       // Even what went well is not reported once the directory is offline: nothing of it may be trusted.
       for (const job of jobs) job.done(this.failure)

@@ -1,3 +1,4 @@
+import { assert } from '../lib/assert.js'
 import type { Offset, Uuid } from '../lib/ids.js'
 import type { DiskFile } from '../ports/disk.js'
 import { encodeEpochCheckpoint, writeWhole } from './checkpoint-files.js'
@@ -124,6 +125,7 @@ export class LogFlush implements FlushSource {
   }
 
   beginFlush(): FlushJob {
+    assert(!this.isFlushing, 'one flush of a log at a time')
     if (!this.log.isStored) return this.nothingToFlush()
     const { disk, points } = this.context
     const { directory, epochs } = this.log

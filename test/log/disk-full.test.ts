@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { PartitionLog } from '../../src/log/partition-log.js'
 import { DiskError } from '../../src/ports/disk.js'
 import { appendMany, Bench, batchAt, readAll, TOPIC_ID } from './support.js'
 
@@ -126,6 +127,39 @@ describe('a full disk', () => {
     bench.powerCut()
     bench.start()
     expect(bench.manager.get(TOPIC_ID, 0)!.endOffsetForEpoch(0)).toEqual({ epoch: 0, endOffset: 3 })
+  })
+
+  it('lets no second sync of a log begin because the group has ended with which it had met the full disk', () => {
+    const bench = Bench.started(1, {}, { reservedBytes: RESERVE, maxConcurrentSyncs: 2 })
+    const logs = Array.from({ length: 4 }, (_, i) => bench.log(i))
+    for (const log of logs) {
+      appendMany(log, 3)
+      bench.sync(log)
+    }
+    const [log, other, longest] = logs as [PartitionLog, PartitionLog, PartitionLog]
+    // Of the four, the first and the third make a group; the first alone has something to write: its new epoch.
+    appendMany(log, 1, { epoch: 7 })
+    for (const each of logs.slice(1)) appendMany(each, 1)
+    fill(bench, 0)
+    const latencies = [5_000, 10, 10_000]
+    bench.disk.faults.syncLatencyMs = () => latencies.shift() ?? 10
+    const ended: string[] = []
+    logs.forEach((each, i) => {
+      each.sync((error, end) => ended.push(`${i} ${error?.message ?? end}`))
+    })
+    bench.world.runFor(100)
+    expect(ended).toEqual(['1 4', '3 4'])
+    fill(bench, 1e9)
+    bench.world.runFor(1_000)
+    // The first is being synced by itself now, which takes until long after the third's group ends.
+    appendMany(log, 5, { epoch: 7 })
+    log.sync((error, end) => ended.push(`0 ${error?.message ?? end}`))
+    bench.world.runFor(6_000)
+    expect(ended).toEqual(['1 4', '3 4', '2 4'])
+    expect([log.durableEndOffset, longest.durableEndOffset, other.isSynced]).toEqual([3, 4, true])
+    bench.world.runFor(10_000)
+    expect(ended.slice(3)).toEqual(['0 4', '0 9'])
+    expect(bench.offline).toBeNull()
   })
 
   it('can be stopped, though not cleanly', () => {
