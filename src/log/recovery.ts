@@ -240,16 +240,9 @@ function rebuildEpochs(segments: readonly Segment[], epochs: EpochCache): void {
   }
 }
 
-/**
- * Above the recovery point so much is written again at most. With `flush.before.ack` no more than what was under way lies
- * there; without, nobody was promised that it is on the disk.
- */
-const MAX_REWRITTEN_BYTES = 64 * 1024 * 1024
-
 /** One pass over the end of a log. */
 class Scan {
   truncatedBytes = 0
-  private rewrittenBytes = 0
   private expected: Offset = 0
   private lastEpoch: LeaderEpoch = -1
   /** A batch of an older epoch follows a newer one: it was truncated, and the truncation was not synced. */
@@ -340,10 +333,7 @@ class Scan {
       if (!this.fits(header, nextBase)) return position
       this.lastEpoch = header.leaderEpoch
       if (!this.isKnown(header)) this.epochs.noteBatch(header.leaderEpoch, header.baseOffset)
-      if (header.lastOffset >= this.input.recoveryPoint && this.rewrittenBytes <= MAX_REWRITTEN_BYTES) {
-        this.rewrittenBytes += batch.length
-        rewrite.add(position, batch)
-      }
+      if (header.lastOffset >= this.input.recoveryPoint) rewrite.add(position, batch)
       segment.noteBatch(header, position, header.sizeInBytes, this.input.indexIntervalBytes)
       position += header.sizeInBytes
       this.expected = header.lastOffset + 1
