@@ -13,6 +13,8 @@ const PENDING_LIMIT = 64
 export class IndexFile {
   private storedCount = -1
   private pending: Uint8Array[] = []
+  /** The file differs from what was last taken to be synced. */
+  private isChanged = false
 
   constructor(
     private readonly handles: HandleCache,
@@ -59,11 +61,11 @@ export class IndexFile {
     return low - 1
   }
 
+  /** Adds nothing where it throws. @throws DiskError */
   append(entry: Uint8Array): void {
     assert(entry.length === this.entryBytes, 'an entry of another size')
+    if (this.pending.length >= PENDING_LIMIT) this.flush()
     this.pending.push(entry)
-    if (this.pending.length < PENDING_LIMIT) return
-    this.flush()
   }
 
   get hasPending(): boolean {
@@ -84,6 +86,17 @@ export class IndexFile {
     }
     this.storedCount = stored + this.pending.length
     this.pending = []
+    this.isChanged = true
+  }
+
+  /**
+   * Whether the file is to be synced, once. What was cut off counts as well: entries that a power cut brings back
+   * would speak of other batches.
+   */
+  takeChanged(): boolean {
+    const { isChanged } = this
+    this.isChanged = false
+    return isChanged
   }
 
   /** Writes nothing, so that it works on a full disk as well. @throws DiskError */
@@ -92,6 +105,7 @@ export class IndexFile {
     this.pending = this.pending.slice(0, Math.max(0, count - stored))
     if (count >= stored) return
     this.storedCount = count
+    this.isChanged = true
     this.handles.get(this.path).truncate(count * this.entryBytes)
   }
 

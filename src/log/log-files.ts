@@ -76,6 +76,8 @@ export class LogFiles {
     const { all, active } = this.segments
     for (const segment of all) {
       if (segment === active || segment.baseOffset >= flush.durableEnd) flush.noteFile(segment.path('.log'))
+      // Made anew by the recovery. Those of the active one are written when it ends.
+      if (segment !== active) this.segments.flushIndexesOf(segment)
     }
     const before = all[all.findIndex((segment) => segment.baseOffset >= flush.durableEnd) - 1]
     if (before !== undefined) flush.noteFile(before.path('.log'))

@@ -101,12 +101,14 @@ export class LogSegments {
 
   /** Writes what the active segment's indexes still hold back. */
   flushIndexes(): void {
-    const { active } = this
-    for (const index of [active.offsetIndex, active.timeIndex]) {
-      if (!index.hasPending) continue
-      this.faults.guard(() => index.flush())
+    this.flushIndexesOf(this.active)
+  }
+
+  flushIndexesOf({ offsetIndex, timeIndex }: Segment): void {
+    for (const index of [offsetIndex, timeIndex]) {
       // On a full disk it goes on waiting, and may not even exist: there is nothing to sync.
-      if (!index.hasPending) this.flush.noteFile(index.path)
+      this.faults.guard(() => index.flush())
+      if (index.takeChanged()) this.flush.noteFile(index.path)
     }
   }
 

@@ -133,13 +133,29 @@ export class PartitionLog implements ReplicaLog {
       )
       this.appendOpen(batches)
     } catch (error) {
-      if (this.endOffset > endOffset && !this.isClosed && !this.context.flusher.hasFailed) {
-        this.truncateTo(endOffset)
-        // An epoch that begins where the log ended was known before.
-        if (latestEpoch > this.latestEpoch) this.epochs.assign(latestEpoch, endOffset)
-      }
+      if (!this.isClosed && !this.context.flusher.hasFailed) this.takeBack(endOffset, latestEpoch)
       throw error
     }
+  }
+
+  /** Of an append that failed halfway. */
+  private takeBack(endOffset: Offset, latestEpoch: LeaderEpoch): void {
+    if (this.endOffset > endOffset) {
+      this.truncateTo(endOffset)
+      // An epoch that begins where the log ended was known before.
+      if (latestEpoch > this.latestEpoch) this.epochs.assign(latestEpoch, endOffset)
+      return
+    }
+    const { active } = this.segments
+    // Whole batches behind the log's end would be taken for its own by the next start, or for damage.
+    this.faults.guard(
+      () => {
+        if (active.file.size() > active.sizeInBytes) active.file.truncate(active.sizeInBytes)
+      },
+      () => {
+        throw new DiskError('EOTHER', this.directory, 'a failed append could not be taken back')
+      },
+    )
   }
 
   private appendOpen(batches: readonly AppendBatch[]): void {
@@ -181,8 +197,8 @@ export class PartitionLog implements ReplicaLog {
     this.flush.noteFile(active.path('.log'))
     for (const batch of batches) {
       const size = batch.bytes.length
-      this.epochs.noteBatch(batch.leaderEpoch, batch.baseOffset)
       this.faults.guard(() => active.noteBatch(batch, position, size, this.config.indexIntervalBytes))
+      this.epochs.noteBatch(batch.leaderEpoch, batch.baseOffset)
       position += size
       this.segments.noteResized(size)
       this.endOffset = batch.lastOffset + 1

@@ -138,24 +138,12 @@ export class Segment {
 
   /** One past the last offset that stands in this segment; its base where it is empty. @throws LogDamage */
   nextOffset(): Offset {
-    let next = this.baseOffset
-    const { offsetIndex } = this
-    const from = offsetIndex.count === 0 ? 0 : offsetIndex.entry(offsetIndex.count - 1).getInt32(4)
-    this.walk(from, (header) => {
-      next = header.lastOffset + 1
-      return true
-    })
-    return next
+    return this.endOffset(Number.POSITIVE_INFINITY)!
   }
 
-  /** The same, with no trust in the index; null where more than `maxBytes` would have to be walked. @throws LogDamage */
+  /** The same; null where more than `maxBytes` would have to be walked. @throws LogDamage */
   endOffset(maxBytes: number): Offset | null {
-    const last = this.offsetIndex.last()
-    let from = last?.getInt32(4) ?? 0
-    if (last !== null) {
-      const header = from < this.sizeInBytes && from >= 0 ? new HeaderReader(this.file).header(from) : null
-      if (header?.lastOffset !== this.baseOffset + last.getInt32(0)) from = 0
-    }
+    const from = this.positionAt(this.offsetIndex.count - 1)
     if (this.sizeInBytes - from > maxBytes) return null
     let next = this.baseOffset
     this.walk(from, (header) => {
@@ -167,8 +155,17 @@ export class Segment {
 
   /** A position from which a walk meets `offset`. */
   indexedPosition(offset: Offset): number {
-    const at = this.indexedAtOrBelow(offset)
-    return at < 0 ? 0 : this.offsetIndex.entry(at).getInt32(4)
+    return this.positionAt(this.indexedAtOrBelow(offset))
+  }
+
+  /** Of an entry of the offset index. The segment's beginning where it is none, or where no such batch stands there. */
+  private positionAt(at: number): number {
+    if (at < 0) return 0
+    const entry = this.offsetIndex.entry(at)
+    const position = entry.getInt32(4)
+    if (position < 0 || position >= this.sizeInBytes) return 0
+    const header = new HeaderReader(this.file).header(position)
+    return header?.lastOffset === this.baseOffset + entry.getInt32(0) ? position : 0
   }
 
   private indexedAtOrBelow(offset: Offset): number {

@@ -97,3 +97,27 @@ it('the file of the recovery points stays open until a sync of it that is under 
   expect(bench.offline).toBeNull()
   expect([...open]).toEqual([])
 })
+
+it('an append that could not be noted is taken back whole: nothing of it stands behind the next one', () => {
+  const bench = Bench.started(1, { segmentBytes: 100_000 })
+  const log = bench.log()
+  // The next batch is due for an index entry, for which those before it must be written out first.
+  const count = 195
+  appendMany(log, count)
+  bench.sync(log)
+  const open = bench.disk.open.bind(bench.disk)
+  bench.disk.open = (path, options) => {
+    if (path.endsWith('.index')) throw new DiskError('EMFILE', path, 'EMFILE: too many open files')
+    return open(path, options)
+  }
+  const batches = [0, 1, 2].map((i) => batchAt(count + i, { epoch: 4 }))
+  expect(() => log.append(batches)).toThrow(/EMFILE/)
+  bench.disk.open = open
+  expect(log).toMatchObject({ logEndOffset: count, latestEpoch: 0, sizeBytes: count * 101 })
+  expect(bench.fileBytes('orders-0/00000000000000000000.log').length).toBe(count * 101)
+  log.append([batchAt(count, { payload: new Uint8Array(10) })])
+  bench.sync(log)
+  bench.kill()
+  expect(bench.start().quarantined).toEqual([])
+  expect(bench.log().logEndOffset).toBe(count + 1)
+})

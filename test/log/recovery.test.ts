@@ -109,6 +109,25 @@ describe('an unclean stop', () => {
     expect(readAll(bench.log()).length).toBe((synced + 3) * 101)
   })
 
+  it('puts all of it on the disk, however much was written while the fsync hung', () => {
+    const bench = Bench.started(1, { segmentBytes: 200_000_000 })
+    const log = bench.log()
+    const payload = new Uint8Array(8 * 1024 * 1024)
+    appendMany(log, 10, { payload })
+    bench.disk.faults.failSync = () => {
+      bench.disk.faults.failSync = null
+      return true
+    }
+    log.sync(() => {})
+    bench.world.runFor(1_000)
+    bench.kill()
+    bench.start()
+    expect(bench.log().durableEndOffset).toBe(10)
+    bench.powerCut()
+    expect(bench.start().quarantined).toEqual([])
+    expect(bench.log().logEndOffset).toBe(10)
+  })
+
   it('quarantines a log whose first segment is missing, though the others are whole', () => {
     const bench = Bench.started(1, { segmentBytes: 1_000 })
     appendMany(bench.log(), 30)
@@ -434,6 +453,51 @@ describe('an unclean stop', () => {
       bench.disk.flipBit('orders-0/00000000000000000000.index', position, 2)
     bench.start()
     expect(readAll(bench.manager.get(TOPIC_ID, 0)!).equals(whole)).toBe(true)
+    expect(bench.quarantined).toEqual([])
+  })
+
+  it('syncs what was cut off an index too: old entries must not come back beside other batches', () => {
+    const bench = Bench.started()
+    const log = bench.log()
+    // Forty batches to a segment, an index entry every third one.
+    appendMany(log, 45)
+    bench.sync(log)
+    log.truncateTo(38)
+    // No entry is due for these before the segment is full.
+    log.append([batchAt(38, { payload: new Uint8Array(150) })])
+    appendMany(log, 5)
+    bench.sync(log)
+    for (const suffix of ['.index', '.timeindex']) {
+      const path = `orders-0/00000000000000000000${suffix}`
+      expect(bench.disk.durableSize(path), suffix).toBe(bench.fileBytes(path).length)
+    }
+  })
+
+  it.each([
+    ['a batch’s midst', 3939, 38],
+    ['where no batch stands', 1_000_000, 38],
+  ])('reads by time and offset through an index whose last entry points to %s', (_where, position, offset) => {
+    const bench = Bench.started()
+    const log = bench.log()
+    appendMany(log, 38)
+    log.append([batchAt(38, { payload: new Uint8Array(150) })])
+    appendMany(log, 5)
+    const whole = readAll(log)
+    bench.stop()
+    const file = bench.disk.open('orders-0/00000000000000000000.index')
+    const entry = new Uint8Array(8)
+    new DataView(entry.buffer).setInt32(0, offset)
+    new DataView(entry.buffer).setInt32(4, position)
+    file.write(file.size(), [entry])
+    file.close()
+    bench.start()
+    const again = bench.log()
+    expect(again.findByTimestamp(1038)).toMatchObject({ baseOffset: 38 })
+    expect(again.maxTimestamp()).toMatchObject({ baseOffset: 43 })
+    expect(again.maintain(2_000, 44)).toBe(0)
+    expect(readAll(again).equals(whole)).toBe(true)
+    again.truncateTo(39)
+    expect(again.logEndOffset).toBe(39)
     expect(bench.quarantined).toEqual([])
   })
 
