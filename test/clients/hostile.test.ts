@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { randomBelow, SeededRandom } from '../../src/lib/prng.js'
 import { decodeResponse, encodeRequest, frame } from '../../src/wire/codec.js'
 import { ErrorCode } from '../../src/wire/errors.js'
@@ -11,11 +11,16 @@ import { DeleteTopics } from '../../src/wire/messages/delete-topics.js'
 import { DescribeConfigs } from '../../src/wire/messages/describe-configs.js'
 import { ElectLeaders } from '../../src/wire/messages/elect-leaders.js'
 import { Fetch } from '../../src/wire/messages/fetch.js'
+import { FindCoordinator } from '../../src/wire/messages/find-coordinator.js'
 import { IncrementalAlterConfigs } from '../../src/wire/messages/incremental-alter-configs.js'
 import { type AnyApi, APIS } from '../../src/wire/messages/index.js'
+import { JoinGroup } from '../../src/wire/messages/join-group.js'
 import { ListOffsets } from '../../src/wire/messages/list-offsets.js'
 import { Metadata } from '../../src/wire/messages/metadata.js'
+import { OffsetCommit } from '../../src/wire/messages/offset-commit.js'
+import { OffsetFetch } from '../../src/wire/messages/offset-fetch.js'
 import { Produce } from '../../src/wire/messages/produce.js'
+import { SyncGroup } from '../../src/wire/messages/sync-group.js'
 import { WireError } from '../../src/wire/primitives.js'
 import { BatchView, buildBatch } from '../../src/wire/records.js'
 import { startCluster, type TestCluster } from '../support/cluster.js'
@@ -42,6 +47,9 @@ afterAll(async () => {
   client?.close()
   await cluster?.stop()
 })
+
+/** Changes a request's bytes before they are sent. */
+type Forge = (request: Buffer) => void
 
 /** One connection, one request at a time. */
 class RawClient {
@@ -74,9 +82,11 @@ class RawClient {
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the body of any API, whose shape each test asserts
-  async ask(api: AnyApi, version: number, body: object): Promise<any> {
+  async ask(api: AnyApi, version: number, body: object, forge?: Forge): Promise<any> {
     const header = { correlationId: ++this.correlationId, clientId: 'hostile' }
-    this.socket.write(Buffer.concat(frame(encodeRequest(api, version, header, body))))
+    const request = Buffer.concat(frame(encodeRequest(api, version, header, body)))
+    forge?.(request)
+    this.socket.write(request)
     await this.until(
       () => this.received.length >= 4 && this.received.length >= 4 + this.received.readInt32BE(),
     )
@@ -342,6 +352,81 @@ describe('what may not be administered is refused in words', () => {
       errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
       errorMessage: 'partition nowhere-0 does not exist',
     })
+  })
+})
+
+describe('what the records of groups cannot keep is refused, and the node serves on', () => {
+  const LONGEST = 'x'.repeat(32_767)
+  const NOT_YET = [ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, ErrorCode.NOT_COORDINATOR] as number[]
+
+  async function commit(groupId: string, options: object = {}, forge?: Forge) {
+    const partitions = [{ partitionIndex: 0, committedOffset: 7, committedMetadata: null }]
+    const request = {
+      groupId,
+      generationIdOrMemberEpoch: -1,
+      memberId: '',
+      topics: [{ name: 'groups', partitions }],
+    }
+    const { topics } = await client.ask(OffsetCommit, 4, { ...request, ...options }, forge)
+    return topics[0].partitions[0].errorCode as number
+  }
+
+  const member = (groupInstanceId: string | null) => ({
+    groupId: 'g',
+    sessionTimeoutMs: 10_000,
+    rebalanceTimeoutMs: 10_000,
+    memberId: '',
+    groupInstanceId,
+    protocolType: 'consumer',
+    protocols: [{ name: 'range', metadata: Buffer.from('topics') }],
+  })
+
+  beforeAll(async () => {
+    expect(await createTopic('groups')).toMatchObject({ errorCode: 0 })
+    // The first question makes the topic of the groups; then its partitions are read.
+    let errorCode: number
+    do ({ errorCode } = await client.ask(FindCoordinator, 3, { key: 'g', keyType: 0 }))
+    while (errorCode === ErrorCode.COORDINATOR_NOT_AVAILABLE)
+    expect(errorCode).toBe(0)
+    do errorCode = await commit('g')
+    while (NOT_YET.includes(errorCode))
+    expect(errorCode).toBe(0)
+  })
+  afterEach(() => expect(cluster.nodes[0]!.pid()).toBe(pid))
+
+  it('a retention that ends after all time is cut', async () => {
+    expect(await commit('g', { retentionTimeMs: Number.MAX_SAFE_INTEGER })).toBe(0)
+    const { topics } = await client.ask(OffsetFetch, 2, {
+      groupId: 'g',
+      topics: [{ name: 'groups', partitionIndexes: [0] }],
+    })
+    expect(topics[0].partitions[0].committedOffset).toBe(7)
+  })
+
+  it('a group id that is not UTF-8 takes three times its bytes', async () => {
+    const outcome = await commit('\x01'.repeat(20_000), {}, (request) => {
+      const start = request.indexOf(Buffer.alloc(20_000, 1))
+      request.fill(0xff, start, start + 20_000)
+    })
+    expect(outcome).toBe(ErrorCode.INVALID_GROUP_ID)
+  })
+
+  it('an instance id without room for what the member id adds; the group goes on with another member', async () => {
+    expect(await client.ask(JoinGroup, 5, member(LONGEST))).toMatchObject({
+      errorCode: ErrorCode.INVALID_REQUEST,
+    })
+    const joined = await client.ask(JoinGroup, 5, member('i'))
+    const { errorCode, memberId, generationId } = joined
+    expect(errorCode).toBe(0)
+    const assignments = [{ memberId, assignment: Buffer.from('all') }]
+    const synced = await client.ask(SyncGroup, 3, {
+      groupId: 'g',
+      memberId,
+      groupInstanceId: 'i',
+      generationId,
+      assignments,
+    })
+    expect(synced).toMatchObject({ errorCode: 0, assignment: Buffer.from('all') })
   })
 })
 

@@ -1,4 +1,5 @@
 import type { GroupShard } from '../../coordinator/group/group-shard.js'
+import { isStorable } from '../../coordinator/group/storable.js'
 import type {
   DeleteGroupReply,
   ErrorReply,
@@ -268,6 +269,10 @@ export class GroupCoordinatorRuntime {
     refuse: (errorCode: number) => void,
     use: (shard: GroupShardDriver) => void,
   ): void {
+    if (!isStorable(groupId)) {
+      refuse(ErrorCode.INVALID_GROUP_ID)
+      return
+    }
     const topic = this.topic.image()
     const shard =
       topic === undefined ? undefined : this.shards.get(partitionOf(groupId, topic.partitions.length))

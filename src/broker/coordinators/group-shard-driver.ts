@@ -12,10 +12,11 @@ import type { LeaderEpoch, Offset, Uuid } from '../../lib/ids.js'
 import { randomUuid } from '../../lib/prng.js'
 import type { Timer } from '../../ports/clock.js'
 import { ErrorCode } from '../../wire/errors.js'
+import { WireError } from '../../wire/primitives.js'
 import { decodeGroupRecord, encodeGroupRecord } from './group-records.js'
 import { groupSettings } from './group-settings.js'
 import type { CoordinatorServices } from './services.js'
-import { ShardLog } from './shard-log.js'
+import { type KeyValue, ShardLog } from './shard-log.js'
 
 /** Requests that may wait in one shard; more are refused, to be asked again. */
 export const MAX_WAITING_REQUESTS = 50_000
@@ -178,9 +179,33 @@ export class GroupShardDriver {
 
   private append(effect: Extract<GroupEffect, { type: 'append' }>): void {
     const { write } = effect
-    this.log.append(effect.records.map(encodeGroupRecord), (errorCode) =>
-      this.step({ type: 'written', write, errorCode: coordinatorError(errorCode) }),
+    const written = (errorCode: number): void => {
+      this.step({ type: 'written', write, errorCode: coordinatorError(errorCode) })
+    }
+    let records: KeyValue[]
+    try {
+      records = effect.records.map(encodeGroupRecord)
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error
+      this.failUnencoded(error, written)
+      return
+    }
+    this.log.append(records, written)
+  }
+
+  /**
+   * A request that brings what no record can hold should have been refused. Where it was not, it fails like any other
+   * write, and not while the effects of its own input are still being performed: the node serves everybody else.
+   */
+  private failUnencoded(error: WireError, written: (errorCode: number) => void): void {
+    const { services, partitionId } = this
+    services.logger.error(
+      { partition: partitionId, error: error.message },
+      'a record of the groups cannot be encoded; its request is refused',
     )
+    services.clock.endOfTurn(() => {
+      if (!this.isClosed) written(ErrorCode.UNKNOWN_SERVER_ERROR)
+    })
   }
 
   private setTimer(timer: GroupTimer, delayMs: number): void {

@@ -12,6 +12,7 @@ import {
   maybePrepareRebalance,
   prepareRebalance,
 } from './rebalance.js'
+import { isStorableMember } from './storable.js'
 import type { JoinReply, JoinRequest, MemberProtocol } from './types.js'
 
 /** How long one that never got through a join phase is kept, in milliseconds: as Kafka's. */
@@ -24,6 +25,11 @@ export function join(ctx: GroupContext, ticket: Ticket<JoinReply>, request: Join
   const refuse = (errorCode: number): void => ctx.reply(ticket, joinError(memberId, errorCode))
   if (groupId === '') {
     refuse(ErrorCode.INVALID_GROUP_ID)
+    return
+  }
+  if (!isStorableMember(request)) {
+    // Without its own member id: that may be what no answer can hold either.
+    ctx.reply(ticket, joinError('', ErrorCode.INVALID_REQUEST))
     return
   }
   if (sessionTimeoutMs < minSessionTimeoutMs || sessionTimeoutMs > maxSessionTimeoutMs) {

@@ -5,6 +5,7 @@ import type { GroupContext } from './context.js'
 import type { Ticket } from './effects.js'
 import { checkGeneration } from './membership.js'
 import type { CommittedOffset, GroupRecord } from './records.js'
+import { MAX_STORED_STRING_BYTES } from './storable.js'
 import type {
   DeleteGroupReply,
   OffsetCommitReply,
@@ -27,7 +28,7 @@ export function commitOffsets(
     ctx.reply(ticket, reply)
     return
   }
-  const maxBytes = ctx.settings().offsetMetadataMaxBytes
+  const maxBytes = Math.min(ctx.settings().offsetMetadataMaxBytes, MAX_STORED_STRING_BYTES)
   const errorOf = (metadata: string): number =>
     Buffer.byteLength(metadata) > maxBytes ? ErrorCode.OFFSET_METADATA_TOO_LARGE : ErrorCode.NONE
 
@@ -40,7 +41,7 @@ export function commitOffsets(
         leaderEpoch: partition.leaderEpoch,
         metadata: partition.metadata,
         commitTimestampMs: ctx.wallMs,
-        expireTimestampMs: request.retentionTimeMs === null ? -1 : ctx.wallMs + request.retentionTimeMs,
+        expireTimestampMs: expiryOf(request.retentionTimeMs, ctx.wallMs),
         topicId: topic.topicId,
       }
       records.push({
@@ -62,6 +63,11 @@ export function commitOffsets(
       commitReply(request, (metadata) => errorOf(metadata) || errorCode),
     )
   })
+}
+
+/** A client may name a retention that no timestamp reaches: it then never ends. */
+function expiryOf(retentionTimeMs: number | null, nowMs: number): number {
+  return retentionTimeMs === null ? -1 : Math.min(nowMs + retentionTimeMs, Number.MAX_SAFE_INTEGER)
 }
 
 function commitReply(request: OffsetCommitRequest, errorOf: (metadata: string) => number): OffsetCommitReply {

@@ -158,7 +158,7 @@ export class FakePartition {
   }
 }
 
-const CONFIGS: Record<string, number> = {
+const CONFIGS: Readonly<Record<string, number>> = {
   'group.min.session.timeout.ms': 6_000,
   'group.max.session.timeout.ms': 300_000,
   'group.initial.rebalance.delay.ms': 0,
@@ -181,6 +181,7 @@ export class FakeNode {
   readonly commands: ControllerCommand[] = []
   hasTopic = true
   hasQuorum = true
+  readonly configs: Record<string, number> = { ...CONFIGS }
   /** Other topics: name -> id. */
   readonly topics = new Map<string, string>()
   private onChange: (change: MetadataChange) => void = () => {}
@@ -201,7 +202,7 @@ export class FakeNode {
         this.onChange = listener
       },
     },
-    configs: { int: (name: string) => CONFIGS[name]! },
+    configs: { int: (name: string) => this.configs[name]! },
     partitions: this.partition.manager,
   } as unknown as CoordinatorServices
 
