@@ -24,6 +24,7 @@ import { newLog } from './log-opening.js'
 import { LogScrubber } from './log-scrubber.js'
 import { PartitionLog } from './partition-log.js'
 import { RecoveryPoints } from './recovery-points.js'
+import { Removals } from './removals.js'
 import { TailCache } from './tail-cache.js'
 import type { LogConfig } from './types.js'
 
@@ -39,6 +40,7 @@ const SCRUB_INTERVAL_MS = 250
 export class LogManager {
   private readonly context: LogContext
   private readonly points: RecoveryPoints
+  private readonly removals: Removals
   private readonly flusher: FlushScheduler
   private readonly handles: HandleCache
   private readonly space: DiskSpace
@@ -58,6 +60,7 @@ export class LogManager {
   constructor(private readonly options: LogManagerOptions) {
     const { disk, clock, config } = options
     this.points = new RecoveryPoints(disk)
+    this.removals = new Removals(disk, clock, (error) => this.onWorkFailed(error))
     this.aside = new AsideLogs(disk, options.logger)
     this.handles = new HandleCache(disk, config.maxOpenFiles)
     this.flusher = new FlushScheduler(disk, clock, config.maxConcurrentSyncs, (error) =>
@@ -76,6 +79,7 @@ export class LogManager {
       tail: new TailCache(config.tailCacheBytes),
       flusher: this.flusher,
       points: this.points,
+      removals: this.removals,
       onDamaged: (log, reason) => this.onDamaged(log, reason),
     }
     const logs = (): Iterable<PartitionLog> => this.logs()
@@ -241,14 +245,19 @@ export class LogManager {
     try {
       this.points.remove(topicId, partition)
       disk.rename(log.directory, aside)
+      this.points.noteDirectory()
       this.formerDirectories.delete(log.directory)
     } catch (error) {
       this.failOn(error)
       throw error
     }
-    this.after(log.fileDeleteDelayMs, () => disk.removeTree(aside))
-    // The slot too: a log that has one, and no directory, is missed at the next start.
-    this.points.syncWith([{ directory: '' }], (error) => this.flusher.fail(error))
+    // Durable first, the slot too: a log that has one, and no directory, is missed at the next start.
+    this.points.synced(
+      () => {
+        if (this.state === 'open') this.after(log.fileDeleteDelayMs, () => this.removals.addTree(aside))
+      },
+      (error) => this.flusher.fail(error),
+    )
   }
 
   /** Every open log: those that metadata does not know are strays for the caller to `delete`. */
@@ -303,8 +312,7 @@ export class LogManager {
     const { clock, disk } = this.options
     const wasOpen = this.state === 'open'
     this.state = this.state === 'offline' ? 'offline' : 'closing'
-    for (const timer of this.timers) timer.cancel()
-    this.timers.clear()
+    this.stopWork()
     const end = (error: Error | null): void => {
       for (const log of [...this.logs()]) log.close()
       this.logsByKey.clear()
@@ -367,6 +375,12 @@ export class LogManager {
     })
   }
 
+  private stopWork(): void {
+    for (const timer of this.timers) timer.cancel()
+    this.timers.clear()
+    this.removals.close()
+  }
+
   private setAside(
     directory: string,
     topic: string,
@@ -384,8 +398,7 @@ export class LogManager {
   private goOffline(error: Error): void {
     if (this.state === 'offline') return
     this.state = 'offline'
-    for (const timer of this.timers) timer.cancel()
-    this.timers.clear()
+    this.stopWork()
     this.options.logger.error({ error }, 'the data directory is offline')
     this.options.clock.endOfTurn(() => {
       for (const log of [...this.logs()]) log.fail(error)

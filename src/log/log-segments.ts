@@ -1,6 +1,5 @@
 import type { Offset } from '../lib/ids.js'
 import type { Timer } from '../ports/clock.js'
-import { DiskError } from '../ports/disk.js'
 import { DELETED_SUFFIX } from './file-names.js'
 import type { LogContext } from './log-context.js'
 import type { LogFaults } from './log-faults.js'
@@ -18,6 +17,7 @@ const SUFFIXES = ['.log', '.index', '.timeindex'] as const
 export class LogSegments {
   private readonly deletions = new Set<Timer>()
   private bytes = 0
+  private isClosed = false
 
   constructor(
     private readonly context: LogContext,
@@ -169,26 +169,21 @@ export class LogSegments {
       // The log's new start must be durable before the files go that explain to the next start what is missing.
       const { points, flusher } = this.context
       points.synced(
-        () => this.unlink(paths),
+        () => this.remove(paths),
         (error) => flusher.fail(error),
       )
     })
     this.deletions.add(timer)
   }
 
-  /** Nobody waits for it: what takes the directory offline has done so, and what else is left goes at the next start. */
-  private unlink(paths: readonly string[]): void {
-    const { disk } = this.context
-    try {
-      this.faults.guard(() => {
-        for (const path of paths) if (disk.exists(path + DELETED_SUFFIX)) disk.unlink(path + DELETED_SUFFIX)
-      })
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error
-    }
+  private remove(paths: readonly string[]): void {
+    // Once the log is closed, another one's files may have these names.
+    const isWanted = (): boolean => !this.isClosed
+    for (const path of paths) this.context.removals.addFile(path + DELETED_SUFFIX, isWanted)
   }
 
   close(): void {
+    this.isClosed = true
     for (const timer of this.deletions) timer.cancel()
     this.deletions.clear()
   }

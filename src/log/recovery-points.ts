@@ -40,6 +40,8 @@ export class RecoveryPoints {
   version = 0
   syncedVersion = 0
   private syncsUnderWay = 0
+  /** The next sync takes the data directory along. */
+  private directoryChanged = false
   private waiters: { readonly version: number; readonly done: () => void }[] = []
   private isClosed = false
 
@@ -121,6 +123,12 @@ export class RecoveryPoints {
     this.write(slot, new Uint8Array(SLOT_BYTES))
   }
 
+  /** An entry of the data directory changed with a slot: `synced` is to tell of both. */
+  noteDirectory(): void {
+    this.directoryChanged = true
+    this.version++
+  }
+
   /** What a sync has to cover. */
   syncTarget(): DiskFile {
     assert(this.file !== null, 'not open')
@@ -129,13 +137,13 @@ export class RecoveryPoints {
 
   syncNow(): void {
     const { version } = this
-    this.disk.syncNow([this.syncTarget()])
+    this.disk.syncNow(this.takeTargets())
     this.syncedVersion = Math.max(this.syncedVersion, version)
   }
 
   /** Syncs in the background what was written since the last sync. */
   syncSoon(failed: (error: DiskError) => void): void {
-    if (this.version !== this.syncedVersion) this.syncWith([], failed)
+    if (this.version !== this.syncedVersion) this.sync(failed)
   }
 
   /** `done` when all that was written until now is synced. However many ask, no more than one sync of theirs is under way. */
@@ -150,7 +158,7 @@ export class RecoveryPoints {
       this.waiters = []
       failed(error)
     }
-    this.syncWith([], fail, () => {
+    this.sync(fail, () => {
       const isServed = ({ version }: { version: number }): boolean => version <= this.syncedVersion
       const served = this.waiters.filter(isServed)
       this.waiters = this.waiters.filter((waiter) => !isServed(waiter))
@@ -159,15 +167,16 @@ export class RecoveryPoints {
     })
   }
 
-  /** The same together with others. */
-  syncWith(
-    others: readonly SyncTarget[],
-    failed: (error: DiskError) => void,
-    done: () => void = () => {},
-  ): void {
+  private takeTargets(): SyncTarget[] {
+    const directories = this.directoryChanged ? [{ directory: '' }] : []
+    this.directoryChanged = false
+    return [this.syncTarget(), ...directories]
+  }
+
+  private sync(failed: (error: DiskError) => void, done: () => void = () => {}): void {
     const { version } = this
     this.syncsUnderWay++
-    this.disk.sync([this.syncTarget(), ...others], (error) => {
+    this.disk.sync(this.takeTargets(), (error) => {
       this.syncsUnderWay--
       if (error === null) this.syncedVersion = Math.max(this.syncedVersion, version)
       if (this.isClosed) this.close()
