@@ -34,4 +34,11 @@ export const REGRESSIONS: readonly Regression[] = [
     seconds: 60,
     about: 'rot in a middle segment, just below a high watermark that a follower takes over',
   },
+  {
+    seed: 5_130_304,
+    nodes: 3,
+    profile: 'standard',
+    seconds: 60,
+    about: 'an entry of an index that came back with a power cut and pointed into another batch',
+  },
 ]

@@ -31,7 +31,7 @@ export class Facts {
   readonly directories = new Map<NodeId, Uuid>()
   /** The newest committed state of each partition, by key. */
   readonly newest = new Map<string, PartitionImage>()
-  private newestImageIndex: LogIndex = 0
+  newestImageIndex: LogIndex = 0
   private newestImage: MetadataImage | null = null
   private readonly minimums = new Map<Uuid, number | undefined>()
   /** Topics that keep their newest bytes alone. */

@@ -1,4 +1,5 @@
-import type { NodeId } from '../../../src/lib/ids.js'
+import { createMetadataRecordCodec } from '../../../src/adapters/record-codec.js'
+import type { LogIndex, NodeId } from '../../../src/lib/ids.js'
 import { countedReplicas } from '../../../src/metadata/configs.js'
 import type { MetadataImage, PartitionImage } from '../../../src/metadata/image.js'
 import { maximalIsr, proposedIsr } from '../../../src/partition/isr.js'
@@ -6,6 +7,8 @@ import type { LeaderState } from '../../../src/partition/leader-state.js'
 import type { SimNode } from '../node.js'
 import { configuredMinimum, keyOf, type PartitionFact } from './facts.js'
 import { Invariant, type ReplicaState, type Watched } from './invariant.js'
+
+const codec = createMetadataRecordCodec()
 
 /** The leader of this very state, where its process runs and knows it. */
 function leaderOf(world: Watched, key: string, image: PartitionImage): LeaderState | undefined {
@@ -136,6 +139,8 @@ export class OnlyLiveReplicasJoin extends Invariant {
 /** What the count of a partition's eligible leaders depends on, up to its newest state. */
 interface Eligible {
   readonly partition: PartitionImage
+  /** Up to where the image that showed it goes. */
+  readonly imageIndex: LogIndex
   /** As the topic's configuration has it. */
   readonly minimum: number | undefined
   /** Under that minimum its ISR was no smaller than the minimum once: a topic may begin with less. */
@@ -144,10 +149,39 @@ interface Eligible {
   readonly lost: ReadonlySet<NodeId>
 }
 
+/** What is wrong where the topic's minimum was the same from one image to the other. */
+interface Suspicion {
+  readonly topic: string
+  readonly after: LogIndex
+  readonly upTo: LogIndex
+  readonly message: string
+}
+
 /** The shape of ISR and ELR (KIP-966). */
 export class IsrIsSound extends Invariant {
   readonly title = '18 ISR and ELR are sound'
   private readonly eligible = new Map<string, Eligible>()
+  /** By topic: the committed entries that set its minimum. An image may show several at once. */
+  private readonly minimumChanges = new Map<string, LogIndex[]>()
+  /** Entries that nobody's log showed. */
+  private readonly unseen: LogIndex[] = []
+  private nextEntry: LogIndex = 1
+  private suspicions: Suspicion[] = []
+
+  override onRaft(world: Watched): void {
+    const { committed } = world.facts
+    for (; this.nextEntry < committed.length; this.nextEntry++) {
+      const entry = committed[this.nextEntry]?.entry
+      if (entry === undefined) this.unseen.push(this.nextEntry)
+      if (entry?.type !== 'data') continue
+      for (const record of codec.decode(entry.payload)) {
+        if (record.type !== 'configRecord' || record.name !== 'min.insync.replicas') continue
+        const known = this.minimumChanges.get(record.resourceName)
+        if (known === undefined) this.minimumChanges.set(record.resourceName, [this.nextEntry])
+        else known.push(this.nextEntry)
+      }
+    }
+  }
 
   override onState(
     world: Watched,
@@ -169,6 +203,11 @@ export class IsrIsSound extends Invariant {
 
   /** A new minimum changes no partition where it makes no ELR void. */
   override eachSecond(world: Watched): void {
+    for (const { topic, after, upTo, message } of this.suspicions) {
+      const changes = [...(this.minimumChanges.get(topic) ?? []), ...this.unseen]
+      if (!changes.some((index) => index > after && index <= upTo)) this.fail(message)
+    }
+    this.suspicions = []
     for (const node of world.nodes) {
       if (!node.isUp || node.node === null || node.node.state === 'stopped') continue
       const { image } = node.node.services.metadata
@@ -194,15 +233,21 @@ export class IsrIsSound extends Invariant {
     const { isr, elr, leaderRecovering } = partition
     const before = this.eligible.get(key)
     const minIsr = minIsrOf(world, minimum, partition)
+    const imageIndex = world.facts.newestImageIndex
     if (isr.length >= minIsr) {
-      this.eligible.set(key, { partition, minimum, wasWhole: true, lost: new Set() })
+      this.eligible.set(key, { partition, imageIndex, minimum, wasWhole: true, lost: new Set() })
       return
     }
     const lost = lostOf(world, partition, before)
     const wasWhole = before?.wasWhole === true && before.minimum === minimum
     if (wasWhole && !leaderRecovering && isr.length + elr.length + lost.size < minIsr)
-      this.fail(`too few that may lead in ${whereOf(name, partition)}`)
-    this.eligible.set(key, { partition, minimum, wasWhole, lost })
+      this.suspicions.push({
+        topic: topicOf(name),
+        after: before.imageIndex,
+        upTo: imageIndex,
+        message: `too few that may lead in ${whereOf(name, partition)}`,
+      })
+    this.eligible.set(key, { partition, imageIndex, minimum, wasWhole, lost })
   }
 }
 
