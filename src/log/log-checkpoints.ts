@@ -16,9 +16,9 @@ import type { PartitionLog } from './partition-log.js'
 
 /** Kafka's text checkpoints of one data directory: what they said at the start, and how they are written. */
 export class LogCheckpoints {
-  private highWatermarks = new Map<string, Offset>()
-  private recoveryPoints = new Map<string, Offset>()
-  private logStarts = new Map<string, Offset>()
+  private highWatermarks = new Map<string, OffsetRow>()
+  private recoveryPoints = new Map<string, OffsetRow>()
+  private logStarts = new Map<string, OffsetRow>()
   private isWriting = false
   /** What this process wrote last, by path: an idle node writes nothing. */
   private readonly written = new Map<string, Uint8Array>()
@@ -36,17 +36,22 @@ export class LogCheckpoints {
     this.logStarts = readOffsetCheckpoint(this.disk, LOG_START_CHECKPOINT)
   }
 
-  /** As of the start, by directory; 0 where nothing was said. */
-  highWatermark(directory: string): Offset {
-    return this.highWatermarks.get(directory) ?? 0
+  /**
+   * As of the start; 0 where nothing was said of this very topic. One of the same name may have been deleted since the
+   * checkpoint, and what was committed of it says nothing of this one.
+   */
+  highWatermark({ directory, topicId }: Pick<PartitionLog, 'directory' | 'topicId'>): Offset {
+    const row = this.highWatermarks.get(directory)
+    return row?.topicId === topicId ? row.offset : 0
   }
 
+  /** As of the start, like `logStart`, by directory: 0 where nothing was said. */
   recoveryPoint(directory: string): Offset {
-    return this.recoveryPoints.get(directory) ?? 0
+    return this.recoveryPoints.get(directory)?.offset ?? 0
   }
 
   logStart(directory: string): Offset {
-    return this.logStarts.get(directory) ?? 0
+    return this.logStarts.get(directory)?.offset ?? 0
   }
 
   private newRows(): Rows {
@@ -55,10 +60,10 @@ export class LogCheckpoints {
 
   /** What is 0 need not be said: that is what a missing row means. */
   private addRow(rows: Rows, log: PartitionLog): void {
-    const { topic, topicId, partition, directory, durableEndOffset, logStartOffset } = log
-    const highWatermark = this.highWatermarkOf(topicId, partition) ?? this.highWatermark(directory)
+    const { topic, topicId, partition, durableEndOffset, logStartOffset } = log
+    const highWatermark = this.highWatermarkOf(topicId, partition) ?? this.highWatermark(log)
     if (durableEndOffset > 0) rows.recoveryPoints.push({ topic, partition, offset: durableEndOffset })
-    if (highWatermark > 0) rows.highWatermarks.push({ topic, partition, offset: highWatermark })
+    if (highWatermark > 0) rows.highWatermarks.push({ topic, partition, offset: highWatermark, topicId })
     if (logStartOffset > 0) rows.logStarts.push({ topic, partition, offset: logStartOffset })
   }
 

@@ -272,7 +272,7 @@ export class LogManager {
   checkpointedHighWatermark(topicId: Uuid, partition: number): Offset {
     const log = this.get(topicId, partition)
     if (log === undefined) return 0
-    const stored = this.checkpoints.highWatermark(log.directory)
+    const stored = this.checkpoints.highWatermark(log)
     return Math.max(log.logStartOffset, Math.min(stored, log.logEndOffset, log.foundDurableEnd))
   }
 

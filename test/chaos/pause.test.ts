@@ -24,7 +24,7 @@ const figures = new Figures('pause')
 function replicaOf(node: ProcessNode, topic: string): ReplicaState {
   const name = `${topic}-0`
   const disk = FileDisk.open(node.dataDirectory)
-  const highWatermark = readOffsetCheckpoint(disk, 'replication-offset-checkpoint').get(name) ?? -1
+  const highWatermark = readOffsetCheckpoint(disk, 'replication-offset-checkpoint').get(name)?.offset ?? -1
   disk.close()
   const directory = join(node.dataDirectory, name)
   const digest = createHash('sha256')

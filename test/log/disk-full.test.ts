@@ -106,7 +106,7 @@ describe('a full disk', () => {
     bench.world.runFor(10_000)
     expect(bench.offline).toBeNull()
     const text = Buffer.from(bench.fileBytes('replication-offset-checkpoint')).toString()
-    expect(text).toMatch(/^0\n1\norders 0 2\ncrc32c [0-9a-f]+\n$/)
+    expect(text).toMatch(/^0\n1\norders 0 2 QUJDREVGR0hJSktMTU5PUA\ncrc32c [0-9a-f]+\n$/)
   })
 
   it('keeps who waits for a new leader epoch waiting, and stays online', () => {
@@ -198,7 +198,7 @@ describe('a full disk', () => {
     bench.highWatermark = 3
     bench.world.runFor(10_000)
     const text = Buffer.from(bench.fileBytes('replication-offset-checkpoint')).toString()
-    expect(text).toMatch(/^0\n1\norders 0 3\ncrc32c [0-9a-f]+\n$/)
+    expect(text).toMatch(/^0\n1\norders 0 3 QUJDREVGR0hJSktMTU5PUA\ncrc32c [0-9a-f]+\n$/)
   })
 })
 
