@@ -61,15 +61,58 @@ export function* readRecords(
   compression: Compression,
   maxBytes: number,
 ): Generator<Record, void, undefined> {
+  const reader = openRecords(view, compression, maxBytes)
+  const { baseOffset, baseTimestamp, recordCount } = view
+  const appendTime = appendTimeOf(view)
+  for (let i = 0; i < recordCount; i++) yield readRecord(reader, baseOffset, baseTimestamp, appendTime)
+  endRecords(reader)
+}
+
+/**
+ * The same records for whoever does not ask what they hold, until `visit` returns false; then this does too. Nothing
+ * is made of a record: a batch of 64 MiB may have nine million of them, or one with thirty million headers.
+ * @throws WireError like `readRecords`
+ */
+export function walkRecords(
+  view: BatchView,
+  compression: Compression,
+  maxBytes: number,
+  visit: (offset: Offset, timestamp: number, hasKey: boolean) => boolean,
+): boolean {
+  const reader = openRecords(view, compression, maxBytes)
+  const { baseOffset, baseTimestamp, recordCount } = view
+  const appendTime = appendTimeOf(view)
+  for (let i = 0; i < recordCount; i++) {
+    const outer = reader.enter(readLength(reader))
+    reader.skip(1)
+    const timestampDelta = reader.varlong()
+    const offset = baseOffset + reader.varint()
+    const hasKey = skipNullableBytes(reader)
+    skipNullableBytes(reader)
+    skipHeaders(reader)
+    reader.leave(outer)
+    if (!visit(offset, appendTime ?? baseTimestamp + timestampDelta, hasKey)) return false
+  }
+  endRecords(reader)
+  return true
+}
+
+function openRecords(view: BatchView, compression: Compression, maxBytes: number): Reader {
   const reader = new Reader(decompressed(view, compression, maxBytes))
   const count = view.recordCount
   if (count < 0 || count * MIN_RECORD_BYTES > reader.remaining) {
     throw new WireError(`declares ${count} records, ${reader.remaining} bytes remain`)
   }
-  const { baseOffset, baseTimestamp } = view
-  const appendTime = view.timestampType === 'LogAppendTime' ? view.maxTimestamp : null
-  for (let i = 0; i < count; i++) yield readRecord(reader, baseOffset, baseTimestamp, appendTime)
+  return reader
+}
+
+function endRecords(reader: Reader): void {
   if (reader.remaining !== 0) throw new WireError(`${reader.remaining} bytes follow the last record`)
+}
+
+/** Null where each record has a timestamp of its own. */
+function appendTimeOf(view: BatchView): number | null {
+  return view.timestampType === 'LogAppendTime' ? view.maxTimestamp : null
 }
 
 function decompressed(view: BatchView, compression: Compression, maxBytes: number): Uint8Array {
@@ -116,11 +159,32 @@ function readNullableBytes(reader: Reader): Uint8Array | null {
   return length === -1 ? null : reader.bytes(length)
 }
 
-function readHeaders(reader: Reader): RecordHeader[] {
+/** Whether there are any, empty ones too. */
+function skipNullableBytes(reader: Reader): boolean {
+  const length = reader.varint()
+  if (length < -1) throw new WireError(`a length of ${length}`)
+  if (length > 0) reader.skip(length)
+  return length >= 0
+}
+
+function readHeaderCount(reader: Reader): number {
   const count = readLength(reader)
   if (count * 2 > reader.remaining) {
     throw new WireError(`declares ${count} headers, ${reader.remaining} bytes remain`)
   }
+  return count
+}
+
+function skipHeaders(reader: Reader): void {
+  const count = readHeaderCount(reader)
+  for (let i = 0; i < count; i++) {
+    reader.skip(readLength(reader))
+    skipNullableBytes(reader)
+  }
+}
+
+function readHeaders(reader: Reader): RecordHeader[] {
+  const count = readHeaderCount(reader)
   const headers: RecordHeader[] = []
   for (let i = 0; i < count; i++) {
     headers.push({ key: reader.utf8(readLength(reader)), value: readNullableBytes(reader) })

@@ -12,6 +12,7 @@ import {
   type NewRecord,
   readRecords,
   verifyCrc,
+  walkRecords,
 } from '../../src/wire/records.js'
 import { fromHex, type Json, loadGolden } from './golden.js'
 
@@ -52,6 +53,21 @@ describe.each(goldens)('the batch $name of Kafka itself', ({ name, hex, json }) 
       headers: r.headers.map((h) => ({ ...h, value: h.value && Buffer.from(h.value).toString('hex') })),
     }))
     expect(records).toEqual(json.records)
+  })
+
+  it('is walked through without its contents', () => {
+    const view = new BatchView(fromHex(hex))
+    const walked: unknown[] = []
+    const isOver = walkRecords(view, compression, MAX_BYTES, (offset, timestamp, hasKey) => {
+      walked.push({ offset, timestamp, hasKey })
+      return true
+    })
+    const read = [...readRecords(view, compression, MAX_BYTES)]
+    expect(walked).toEqual(
+      read.map(({ offset, timestamp, key }) => ({ offset, timestamp, hasKey: key !== null })),
+    )
+    expect(isOver).toBe(true)
+    expect(walkRecords(view, compression, MAX_BYTES, () => false)).toBe(false)
   })
 
   it('is built byte for byte from its records, where it is not compressed', () => {
@@ -137,14 +153,16 @@ describe('building and reading batches', () => {
   })
 })
 
-describe('damaged records', () => {
+describe.each([
+  ['read', (view: BatchView) => () => [...readRecords(view, compression, MAX_BYTES)]],
+  ['walked', (view: BatchView) => () => walkRecords(view, compression, MAX_BYTES, () => true)],
+])('damaged records, %s', (_, read) => {
   /** Changes bytes of the records of an uncompressed batch. */
   function damaged(change: (records: Buffer) => void): BatchView {
     const bytes = Buffer.from(buildBatch([record('hello'), record('world')]))
     change(bytes.subarray(BATCH_HEADER_BYTES))
     return new BatchView(bytes)
   }
-  const read = (view: BatchView) => () => [...readRecords(view, compression, MAX_BYTES)]
 
   it('refuses a record that reaches past the batch', () => {
     expect(read(damaged((records) => records.writeUInt8(0x7e, 0)))).toThrow(WireError)

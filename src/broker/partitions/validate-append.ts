@@ -17,7 +17,7 @@ export type AppendValidation =
 /** Of a version of Produce that has everything: what a broker's own writes are. */
 const NEWEST_PRODUCE = 13
 /** A compacted topic's batch is read to see that it has keys; it may grow by so much when it is decompressed. */
-const MAX_DECOMPRESSED_BYTES = 64 * 1024 * 1024
+export const MAX_INFLATED_BYTES = 64 * 1024 * 1024
 
 /**
  * What a leader checks before it appends. The records of a client's batch are looked at only where the topic is
@@ -45,7 +45,7 @@ export function validateAppend(
   const timestamps = checkTimestamps(batch, config, nowWallMs)
   if (timestamps !== null) return timestamps
   if (config.cleanupCompact) {
-    const fault = validateRecords(batch, { compression, maxBytes: MAX_DECOMPRESSED_BYTES, requireKeys: true })
+    const fault = validateRecords(batch, { compression, maxBytes: MAX_INFLATED_BYTES, requireKeys: true })
     if (fault !== null) return refused(fault)
   }
   return { type: 'valid', batches: [batch] }

@@ -8,11 +8,13 @@ import {
   type ListOffsetsResponse,
 } from '../../wire/messages/list-offsets.js'
 import { WireError } from '../../wire/primitives.js'
-import { type BatchView, iterateBatches, readRecords } from '../../wire/records.js'
+import { type BatchView, iterateBatches, walkRecords } from '../../wire/records.js'
 import type { ApiHandler, RequestContext } from '../handler.js'
 import type { Partition } from '../partitions/partition.js'
 import { leaderFor } from '../partitions/partition-reads.js'
+import { MAX_INFLATED_BYTES } from '../partitions/validate-append.js'
 import type { BrokerServices } from '../services.js'
+import { LookupTurns } from './lookup-turns.js'
 
 const LATEST = -1n
 const EARLIEST = -2n
@@ -30,8 +32,6 @@ const SINCE: ReadonlyMap<bigint, number> = new Map([
   [EARLIEST_PENDING_UPLOAD, 11],
 ])
 
-/** A batch may grow by so much when it is decompressed to look for a timestamp. */
-const MAX_DECOMPRESSED_BYTES = 64 * 1024 * 1024
 const OFFSET_NOT_AVAILABLE_SINCE = 5
 /** The replica id of a debugging consumer, who may ask any replica. */
 const DEBUGGING_CONSUMER = -2
@@ -53,18 +53,66 @@ interface Found {
 export function listOffsetsHandler(
   services: BrokerServices,
 ): ApiHandler<ListOffsetsRequest, ListOffsetsResponse> {
+  const turns = new LookupTurns(services.clock)
   return {
     api: ListOffsets,
     handle(request, context, responder) {
-      responder.send({
-        throttleTimeMs: 0,
-        topics: request.topics.map(({ name, partitions }) => ({
-          name,
-          partitions: partitions.map((asked) => answer(services, name, asked, request.replicaId, context)),
-        })),
+      const twice = namedTwice(request)
+      const topics: { name: string; partitions: PartitionResponse[] }[] = []
+      const lookups: (() => void)[] = []
+      for (const { name, partitions } of request.topics) {
+        const responses = partitions.map((asked) => failed(asked, ErrorCode.INVALID_REQUEST))
+        topics.push({ name, partitions: responses })
+        partitions.forEach((asked, place) => {
+          if (twice.has(keyOf(name, asked))) return
+          const look = (): void => {
+            responses[place] = answer(services, name, asked, request.replicaId, context)
+          }
+          if (readsRecords(asked.timestamp)) lookups.push(look)
+          else look()
+        })
+      }
+      const send = (): void => responder.send({ throttleTimeMs: 0, topics })
+      if (lookups.length === 0) {
+        send()
+        return
+      }
+      let done = 0
+      turns.add(context.connectionId, () => {
+        lookups[done++]!()
+        if (done < lookups.length) return true
+        send()
+        return false
       })
+      context.onClose(() => turns.drop(context.connectionId))
     },
   }
+}
+
+/** Partitions that the request names more than once: each time they get INVALID_REQUEST. */
+function namedTwice(request: ListOffsetsRequest): ReadonlySet<string> {
+  const once = new Set<string>()
+  const twice = new Set<string>()
+  for (const { name, partitions } of request.topics) {
+    for (const asked of partitions) {
+      const key = keyOf(name, asked)
+      if (once.has(key)) twice.add(key)
+      once.add(key)
+    }
+  }
+  return twice
+}
+
+function keyOf(topic: string, { partitionIndex }: PartitionRequest): string {
+  return `${partitionIndex} ${topic}`
+}
+
+function readsRecords(timestamp: bigint): boolean {
+  return timestamp === MAX_TIMESTAMP || timestamp >= 0n
+}
+
+function failed({ partitionIndex }: PartitionRequest, errorCode: number): PartitionResponse {
+  return { partitionIndex, errorCode, timestamp: -1n, offset: -1, leaderEpoch: -1 }
 }
 
 function answer(
@@ -74,25 +122,19 @@ function answer(
   replicaId: number,
   context: RequestContext,
 ): PartitionResponse {
-  const failed = (errorCode: number): PartitionResponse => ({
-    partitionIndex: asked.partitionIndex,
-    errorCode,
-    timestamp: -1n,
-    offset: -1,
-    leaderEpoch: -1,
-  })
-  if (replicaId >= 0 && !context.isInterBrokerListener) return failed(ErrorCode.INVALID_REQUEST)
+  if (replicaId >= 0 && !context.isInterBrokerListener) return failed(asked, ErrorCode.INVALID_REQUEST)
   const located = services.partitions.locateByName(topic, asked.partitionIndex)
-  if ('errorCode' in located) return failed(located.errorCode)
+  if ('errorCode' in located) return failed(asked, located.errorCode)
   const leader = leaderFor(located.partition, asked.currentLeaderEpoch)
-  if ('errorCode' in leader) return failed(leader.errorCode)
+  if ('errorCode' in leader) return failed(asked, leader.errorCode)
   if (asked.timestamp < 0n && (SINCE.get(asked.timestamp) ?? Number.POSITIVE_INFINITY) > context.apiVersion) {
-    return failed(ErrorCode.UNSUPPORTED_VERSION)
+    return failed(asked, ErrorCode.UNSUPPORTED_VERSION)
   }
   const isReplica = replicaId >= 0 || replicaId === DEBUGGING_CONSUMER
   // Just after an election the high watermark may lag behind what was acknowledged before: telling it would go back.
   if (needsHighWatermark(asked.timestamp) && !isReplica && !leader.state.isHighWatermarkCurrent) {
     return failed(
+      asked,
       context.apiVersion >= OFFSET_NOT_AVAILABLE_SINCE
         ? ErrorCode.OFFSET_NOT_AVAILABLE
         : ErrorCode.LEADER_NOT_AVAILABLE,
@@ -108,14 +150,14 @@ function answer(
       timestamp: BigInt(found.timestamp),
     }
   } catch (error) {
-    if (error instanceof WireError) return failed(ErrorCode.CORRUPT_MESSAGE)
+    if (error instanceof WireError) return failed(asked, ErrorCode.CORRUPT_MESSAGE)
     located.partition.reportFailure(error as Error)
-    return failed(ErrorCode.KAFKA_STORAGE_ERROR)
+    return failed(asked, ErrorCode.KAFKA_STORAGE_ERROR)
   }
 }
 
 function needsHighWatermark(timestamp: bigint): boolean {
-  return timestamp === LATEST || timestamp === MAX_TIMESTAMP || timestamp >= 0n
+  return timestamp === LATEST || readsRecords(timestamp)
 }
 
 function find(
@@ -167,18 +209,17 @@ function firstRecord(
   timestampMs: number,
 ): Found {
   const { log } = partition
+  const { logStartOffset } = log
   if (baseOffset >= limit) return NONE
-  const slice = log.read(Math.max(baseOffset, log.logStartOffset), limit, 1, true)
+  const slice = log.read(Math.max(baseOffset, logStartOffset), limit, 1, true)
   for (const view of batchesOf(slice.chunks)) {
-    for (const record of readRecords(view, services.compression, MAX_DECOMPRESSED_BYTES)) {
-      if (record.timestamp < timestampMs || record.offset < log.logStartOffset) continue
-      if (record.offset >= limit) return NONE
-      return {
-        timestamp: record.timestamp,
-        offset: record.offset,
-        leaderEpoch: log.epochForOffset(record.offset),
-      }
-    }
+    let found = NONE
+    const isOver = walkRecords(view, services.compression, MAX_INFLATED_BYTES, (offset, timestamp) => {
+      if (timestamp < timestampMs || offset < logStartOffset) return true
+      if (offset < limit) found = { timestamp, offset, leaderEpoch: log.epochForOffset(offset) }
+      return false
+    })
+    if (!isOver) return found
   }
   return NONE
 }
