@@ -22,6 +22,7 @@ import type { Timer } from '../../ports/clock.js'
 import { ErrorCode } from '../../wire/errors.js'
 import type { LeadershipEvent } from '../partitions/types.js'
 import { GroupShardDriver } from './group-shard-driver.js'
+import { LoadQueue } from './load-queue.js'
 import { OFFSETS_TOPIC, OffsetsTopic, partitionOf } from './offsets-topic.js'
 import type { CoordinatorServices } from './services.js'
 
@@ -51,6 +52,7 @@ export interface FoundCoordinator {
 export class GroupCoordinatorRuntime {
   private readonly topic: OffsetsTopic
   private readonly shards = new Map<number, GroupShardDriver>()
+  private readonly loads: LoadQueue
   private expiryTimer: Timer | null = null
   private aliveTimer: Timer | null = null
   private lastAliveMs = 0
@@ -58,6 +60,7 @@ export class GroupCoordinatorRuntime {
 
   constructor(private readonly services: CoordinatorServices) {
     this.topic = new OffsetsTopic(services)
+    this.loads = new LoadQueue(services.clock)
   }
 
   /** Subscribes to leaderships and metadata. */
@@ -94,6 +97,7 @@ export class GroupCoordinatorRuntime {
     const { topicId, partitionId, leaderEpoch, epochStartOffset } = event
     const shard: GroupShardDriver = new GroupShardDriver(
       this.services,
+      this.loads,
       topicId,
       partitionId,
       leaderEpoch,

@@ -15,6 +15,7 @@ import { ErrorCode } from '../../wire/errors.js'
 import { WireError } from '../../wire/primitives.js'
 import { decodeGroupRecord, encodeGroupRecord } from './group-records.js'
 import { groupSettings } from './group-settings.js'
+import type { LoadQueue } from './load-queue.js'
 import type { CoordinatorServices } from './services.js'
 import { type KeyValue, ShardLog } from './shard-log.js'
 
@@ -42,9 +43,13 @@ export class GroupShardDriver {
   private confirmationAsked = 0
   private confirmed = 0
 
-  /** @param onBroken the log cannot be followed any more: the owner closes this driver, and may begin anew */
+  /**
+   * @param loads the node's own, of all its shards
+   * @param onBroken the log cannot be followed any more: the owner closes this driver, and may begin anew
+   */
   constructor(
     private readonly services: CoordinatorServices,
+    loads: LoadQueue,
     readonly topicId: Uuid,
     readonly partitionId: number,
     readonly leaderEpoch: LeaderEpoch,
@@ -55,7 +60,7 @@ export class GroupShardDriver {
       () => groupSettings(services.configs),
       () => randomUuid(services.random),
     )
-    this.log = new ShardLog(services, topicId, partitionId, leaderEpoch, epochStartOffset, {
+    this.log = new ShardLog(services, loads, topicId, partitionId, leaderEpoch, epochStartOffset, {
       onRecord: (key, value) => {
         const record = decodeGroupRecord(key, value)
         if (record !== null) this.shard.replay(record)

@@ -4,6 +4,7 @@ import type { Timer } from '../../ports/clock.js'
 import { ErrorCode, errorName } from '../../wire/errors.js'
 import { buildBatch, iterateBatches, readRecords } from '../../wire/records.js'
 import type { AppendResult } from '../services.js'
+import { LOAD_TURN_BYTES, type LoadQueue } from './load-queue.js'
 import type { CoordinatorServices } from './services.js'
 
 /** A record as the log has it; a null value is a tombstone. */
@@ -21,8 +22,6 @@ export interface ShardLogListener {
   onBroken(reason: string): void
 }
 
-/** Whole batches read in one turn of the loop. */
-const LOAD_SLICE_BYTES = 1 << 20
 /** While the high watermark lags the election's log end (no member of the ISR has fetched in this epoch yet). */
 const LOAD_POLL_MS = 10
 const LOAD_RETRY_MS = 500
@@ -62,9 +61,13 @@ export class ShardLog {
   private timer: Timer | null = null
   private doubtPolls = 0
 
-  /** @param epochStartOffset the log's end at the election: nothing is served before it is committed and read */
+  /**
+   * @param loads where it waits for its turns of being read
+   * @param epochStartOffset the log's end at the election: nothing is served before it is committed and read
+   */
   constructor(
     private readonly services: CoordinatorServices,
+    private readonly loads: LoadQueue,
     readonly topicId: Uuid,
     readonly partitionId: number,
     readonly leaderEpoch: LeaderEpoch,
@@ -77,7 +80,11 @@ export class ShardLog {
   }
 
   load(): void {
-    this.schedule(0, () => this.loadSlice())
+    this.timer?.cancel()
+    this.timer = this.loads.add((maxBytes) => {
+      this.timer = null
+      return this.loadSlice(maxBytes)
+    })
   }
 
   /** Nothing is called any more: the owner has answered those who wait. */
@@ -108,38 +115,39 @@ export class ShardLog {
     })
   }
 
-  private loadSlice(): void {
+  /** Returns how many bytes it read. */
+  private loadSlice(maxBytes: number): number {
     const before = this.appliedOffset
-    const errorCode = this.readSlice()
-    if (this.state !== 'loading') return
+    const { errorCode, byteLength } = this.readSlice(maxBytes)
+    if (this.state !== 'loading') return byteLength
     if (errorCode !== ErrorCode.NONE) {
       this.services.logger.warn(
         { partition: this.partitionId, leaderEpoch: this.leaderEpoch, error: errorName(errorCode) },
         'a coordinator cannot read its log; it tries again',
       )
-      this.schedule(LOAD_RETRY_MS, () => this.loadSlice())
+      this.schedule(LOAD_RETRY_MS, () => this.load())
     } else if (this.appliedOffset >= this.epochStartOffset) {
       this.state = 'active'
       this.listener.onLoaded()
+    } else if (this.appliedOffset === before) {
+      this.schedule(LOAD_POLL_MS, () => this.load())
     } else {
-      this.schedule(this.appliedOffset === before ? LOAD_POLL_MS : 0, () => this.loadSlice())
+      this.load()
     }
+    return byteLength
   }
 
-  /** Hands over the next committed batches. Returns Kafka's error. */
-  private readSlice(): number {
+  /** Hands over the next committed batches. Returns Kafka's error, and how many bytes there were. */
+  private readSlice(maxBytes = LOAD_TURN_BYTES): { errorCode: number; byteLength: number } {
     const { partitions, compression } = this.services
-    const read = partitions.readCommitted(
-      this.topicId,
-      this.partitionId,
-      this.appliedOffset,
-      LOAD_SLICE_BYTES,
-    )
-    if (read.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE && read.logStartOffset > this.appliedOffset) {
+    const read = partitions.readCommitted(this.topicId, this.partitionId, this.appliedOffset, maxBytes)
+    const { errorCode } = read
+    const { byteLength } = read.slice
+    if (errorCode === ErrorCode.OFFSET_OUT_OF_RANGE && read.logStartOffset > this.appliedOffset) {
       this.appliedOffset = read.logStartOffset
-      return ErrorCode.NONE
+      return { errorCode: ErrorCode.NONE, byteLength }
     }
-    if (read.errorCode !== ErrorCode.NONE) return read.errorCode
+    if (errorCode !== ErrorCode.NONE) return { errorCode, byteLength }
     try {
       for (const chunk of read.slice.chunks) {
         for (const batch of iterateBatches(chunk)) {
@@ -155,11 +163,11 @@ export class ShardLog {
       }
     } catch (error) {
       this.listener.onBroken(`offset ${this.appliedOffset} cannot be read: ${String(error)}`)
-      return ErrorCode.NONE
+      return { errorCode, byteLength }
     }
     // Compaction may have left nothing of the last offsets.
     this.appliedOffset = Math.max(this.appliedOffset, read.slice.nextOffset)
-    return ErrorCode.NONE
+    return { errorCode, byteLength }
   }
 
   private flush(): void {
@@ -224,7 +232,7 @@ export class ShardLog {
     // Between lies an append that was given up and has committed after all.
     while (this.appliedOffset < baseOffset && this.state === 'active') {
       const before = this.appliedOffset
-      const errorCode = this.readSlice()
+      const { errorCode } = this.readSlice()
       if (errorCode === ErrorCode.NONE && this.appliedOffset > before) continue
       this.listener.onBroken(`offset ${before} is committed and cannot be read: ${errorName(errorCode)}`)
       return

@@ -11,6 +11,9 @@ const NODE = 1
 /** Time that a test moves by hand; inputs run in the order of their times. */
 export class ManualClock {
   nowMs = 0
+  /** As a loop has them: timers that are due together run in one turn, and those that they ask for in the next. */
+  turns = 0
+  private nextTurnSequence = 0
   private readonly timers = new Set<{ dueMs: number; sequence: number; input: () => void }>()
   private turn: (() => void)[] = []
   private sequence = 0
@@ -37,15 +40,23 @@ export class ManualClock {
   run(ms = 0): void {
     this.endTurn()
     const until = this.nowMs + ms
-    for (;;) {
-      const [next] = [...this.timers].sort((a, b) => a.dueMs - b.dueMs || a.sequence - b.sequence)
-      if (next === undefined || next.dueMs > until) break
-      this.timers.delete(next)
-      this.nowMs = Math.max(this.nowMs, next.dueMs)
-      next.input()
-      this.endTurn()
-    }
+    while (this.step(until)) {}
     this.nowMs = until
+  }
+
+  /** Runs the next input that is due by then, and ends its turn. False: there is none. */
+  step(untilMs = this.nowMs): boolean {
+    const [next] = [...this.timers].sort((a, b) => a.dueMs - b.dueMs || a.sequence - b.sequence)
+    if (next === undefined || next.dueMs > untilMs) return false
+    this.timers.delete(next)
+    if (next.sequence >= this.nextTurnSequence || next.dueMs > this.nowMs) {
+      this.turns++
+      this.nextTurnSequence = this.sequence
+    }
+    this.nowMs = Math.max(this.nowMs, next.dueMs)
+    next.input()
+    this.endTurn()
+    return true
   }
 
   private endTurn(): void {

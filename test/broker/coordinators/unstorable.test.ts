@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { GroupCoordinatorRuntime } from '../../../src/broker/coordinators/group-runtime.js'
 import { GroupShardDriver } from '../../../src/broker/coordinators/group-shard-driver.js'
+import { LoadQueue } from '../../../src/broker/coordinators/load-queue.js'
 import type { Ticket } from '../../../src/coordinator/group/effects.js'
 import type {
   JoinReply,
@@ -143,7 +144,8 @@ describe('a record that cannot be encoded all the same', () => {
   function loadedDriver(node: FakeNode): GroupShardDriver {
     const { services, partition } = node
     partition.elect()
-    const driver = new GroupShardDriver(services, TOPIC_ID, 0, partition.leaderEpoch, 0, () => {})
+    const loads = new LoadQueue(node.clock)
+    const driver = new GroupShardDriver(services, loads, TOPIC_ID, 0, partition.leaderEpoch, 0, () => {})
     driver.load()
     node.clock.run()
     return driver
