@@ -10,9 +10,8 @@ import {
   BatchView,
   CompressionCodec,
   NO_PRODUCER_ID,
-  type Record,
-  readRecords,
   verifyCrc,
+  walkRecords,
 } from './records.js'
 
 export interface InvalidBatch {
@@ -147,13 +146,14 @@ export interface RecordValidation {
 /** Walks the records: layout, ascending offsets without gaps, timestamps, keys. Null: all is well. */
 export function validateRecords(batch: BatchView, options: RecordValidation): InvalidBatch | null {
   let place = 0
+  let fault: InvalidBatch | null = null
   try {
-    for (const record of readRecords(batch, options.compression, options.maxBytes)) {
-      const fault = validateRecord(record, batch.baseOffset + place, options)
-      if (fault !== null) return { ...fault, batchIndex: place }
-      place++
-    }
-    return null
+    walkRecords(batch, options.compression, options.maxBytes, (offset, timestamp, hasKey) => {
+      fault = validateRecord(offset, timestamp, hasKey, batch.baseOffset + place, options)
+      if (fault === null) place++
+      return fault === null
+    })
+    return fault === null ? null : { ...(fault as InvalidBatch), batchIndex: place }
   } catch (error) {
     if (!(error instanceof WireError)) throw error
     return { ...invalidRecord(error.message), batchIndex: place }
@@ -161,18 +161,19 @@ export function validateRecords(batch: BatchView, options: RecordValidation): In
 }
 
 function validateRecord(
-  record: Record,
+  offset: number,
+  timestamp: number,
+  hasKey: boolean,
   expectedOffset: number,
   options: RecordValidation,
 ): InvalidBatch | null {
-  if (record.offset !== expectedOffset) {
+  if (offset !== expectedOffset) {
     return invalidRecord(
-      `its offset delta does not follow the record before: ${record.offset}, not ${expectedOffset}`,
+      `its offset delta does not follow the record before: ${offset}, not ${expectedOffset}`,
     )
   }
-  if (!Number.isSafeInteger(record.timestamp)) return invalidTimestamp('a timestamp lies outside ±2⁵³')
-  if (options.requireKeys && record.key === null)
-    return invalidRecord('a compacted topic takes no record without key')
+  if (!Number.isSafeInteger(timestamp)) return invalidTimestamp('a timestamp lies outside ±2⁵³')
+  if (options.requireKeys && !hasKey) return invalidRecord('a compacted topic takes no record without key')
   return null
 }
 

@@ -2,6 +2,7 @@ import type { LeaderEpoch, NodeId, Offset, Uuid } from '../../lib/ids.js'
 import type { LogManager } from '../../log/log-manager.js'
 import type { LogSlice } from '../../log/types.js'
 import type { BrokerServices } from '../services.js'
+import type { InflationBudget } from './inflation-budget.js'
 
 /** What the partitions need of their broker. */
 export type PartitionServices = Pick<
@@ -45,6 +46,8 @@ export interface AppendOptions {
   expectedLeaderEpoch?: LeaderEpoch
   /** Of the Produce request; the newest where it is left out. */
   apiVersion?: number
+  /** Of the Produce request, shared by its partitions; one of its own where it is left out. */
+  inflation?: InflationBudget
 }
 
 /** Committed batches, from the local leader. */

@@ -7,7 +7,8 @@ import {
   validateProduceBatches,
   validateRecords,
 } from '../../wire/record-validation.js'
-import { type BatchView, iterateBatches, verifyCrc } from '../../wire/records.js'
+import { type BatchView, CompressionCodec, iterateBatches, verifyCrc } from '../../wire/records.js'
+import { InflationBudget, MAX_INFLATED_BYTES } from './inflation-budget.js'
 import type { AppendOptions } from './types.js'
 
 export type AppendValidation =
@@ -16,8 +17,6 @@ export type AppendValidation =
 
 /** Of a version of Produce that has everything: what a broker's own writes are. */
 const NEWEST_PRODUCE = 13
-/** A compacted topic's batch is read to see that it has keys; it may grow by so much when it is decompressed. */
-export const MAX_INFLATED_BYTES = 64 * 1024 * 1024
 
 /**
  * What a leader checks before it appends. The records of a client's batch are looked at only where the topic is
@@ -25,7 +24,7 @@ export const MAX_INFLATED_BYTES = 64 * 1024 * 1024
  */
 export function validateAppend(
   records: Uint8Array,
-  options: Pick<AppendOptions, 'origin' | 'apiVersion'>,
+  options: Pick<AppendOptions, 'origin' | 'apiVersion' | 'inflation'>,
   config: TopicConfig,
   compression: Compression,
   nowWallMs: number,
@@ -44,11 +43,38 @@ export function validateAppend(
   }
   const timestamps = checkTimestamps(batch, config, nowWallMs)
   if (timestamps !== null) return timestamps
-  if (config.cleanupCompact) {
-    const fault = validateRecords(batch, { compression, maxBytes: MAX_INFLATED_BYTES, requireKeys: true })
-    if (fault !== null) return refused(fault)
-  }
-  return { type: 'valid', batches: [batch] }
+  const fault = config.cleanupCompact ? checkKeys(batch, compression, options.inflation) : null
+  return fault ?? { type: 'valid', batches: [batch] }
+}
+
+/**
+ * A compacted topic takes no record without key. What one request's budget does not reach is refused with an error that
+ * producers retry, which comes through, since the batches before it are not sent again. Holding it back would hold
+ * back whatever its connection sends after it, for the order.
+ */
+function checkKeys(
+  batch: BatchView,
+  compression: Compression,
+  budget = new InflationBudget(),
+): AppendValidation | null {
+  const { isWhole } = budget
+  const isCompressed = batch.compressionCodec !== CompressionCodec.none
+  if (isCompressed && budget.isSpent) return overdrawn()
+  const fault = validateRecords(batch, {
+    compression: budget.meter(compression),
+    maxBytes: MAX_INFLATED_BYTES,
+    requireKeys: true,
+  })
+  if (fault === null) return null
+  return isCompressed && budget.isSpent && !isWhole ? overdrawn() : refused(fault)
+}
+
+/** Of the errors that say nothing was appended, the one that every producer retries. */
+function overdrawn(): AppendValidation {
+  return invalid(
+    ErrorCode.NOT_ENOUGH_REPLICAS,
+    `the batches of one request for compacted topics have more than ${MAX_INFLATED_BYTES} bytes decompressed: send fewer at a time`,
+  )
 }
 
 /** The broker made these itself: several batches, perhaps, and always whole. */

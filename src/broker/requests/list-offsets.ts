@@ -10,9 +10,9 @@ import {
 import { WireError } from '../../wire/primitives.js'
 import { type BatchView, iterateBatches, walkRecords } from '../../wire/records.js'
 import type { ApiHandler, RequestContext } from '../handler.js'
+import { MAX_INFLATED_BYTES } from '../partitions/inflation-budget.js'
 import type { Partition } from '../partitions/partition.js'
 import { leaderFor } from '../partitions/partition-reads.js'
-import { MAX_INFLATED_BYTES } from '../partitions/validate-append.js'
 import type { BrokerServices } from '../services.js'
 import { LookupTurns } from './lookup-turns.js'
 

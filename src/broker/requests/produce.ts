@@ -3,6 +3,7 @@ import { ErrorCode } from '../../wire/errors.js'
 import { Produce, type ProduceRequest, type ProduceResponse } from '../../wire/messages/produce.js'
 import type { ApiHandler, RequestContext, Responder } from '../handler.js'
 import { Admission } from '../partitions/admission.js'
+import { InflationBudget } from '../partitions/inflation-budget.js'
 import type { AppendResult, BrokerServices } from '../services.js'
 import { nodeEndpoints } from './leader-hints.js'
 
@@ -30,6 +31,7 @@ export function produceHandler(services: BrokerServices): ApiHandler<ProduceRequ
 class ProduceTask {
   private readonly responses: { name: string; topicId: Uuid; partitionResponses: PartitionResponse[] }[] = []
   private readonly leaders: number[] = []
+  private readonly inflation = new InflationBudget()
   private outstanding = 1
   private firstError: { code: number; message: string | null } | null = null
 
@@ -94,6 +96,7 @@ class ProduceTask {
           timeoutMs: Math.max(0, timeoutMs),
           origin: 'client',
           apiVersion: this.context.apiVersion,
+          inflation: this.inflation,
         },
         (result) => done(this.describe(index, result)),
       )
