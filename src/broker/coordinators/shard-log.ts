@@ -2,9 +2,10 @@ import { assert } from '../../lib/assert.js'
 import type { LeaderEpoch, Offset, Uuid } from '../../lib/ids.js'
 import type { Timer } from '../../ports/clock.js'
 import { ErrorCode, errorName } from '../../wire/errors.js'
-import { buildBatch, iterateBatches, readRecords } from '../../wire/records.js'
+import { BATCH_HEADER_BYTES, buildBatch, iterateBatches, readRecords } from '../../wire/records.js'
 import type { AppendResult } from '../services.js'
 import { LOAD_TURN_BYTES, type LoadQueue } from './load-queue.js'
+import { OFFSETS_TOPIC } from './offsets-topic.js'
 import type { CoordinatorServices } from './services.js'
 
 /** A record as the log has it; a null value is a tombstone. */
@@ -25,9 +26,9 @@ export interface ShardLogListener {
 /** While the high watermark lags the election's log end (no member of the ISR has fetched in this epoch yet). */
 const LOAD_POLL_MS = 10
 const LOAD_RETRY_MS = 500
-/** Keys and values of one batch; a batch must fit the topic's max.message.bytes (1 MB). */
-const BATCH_BYTES = 512 * 1024
-/** Besides key and value: length, deltas, header count. */
+/** One batch at most, where the topic's max.message.bytes allows that much. */
+const MAX_BATCH_BYTES = 512 * 1024
+/** Besides key and value, at most: lengths, deltas, attributes, header count. */
 const RECORD_OVERHEAD_BYTES = 24
 const DOUBT_POLL_MS = 1_000
 const DOUBT_POLLS_MAX = 60
@@ -42,6 +43,7 @@ interface Write {
 
 interface Batch {
   readonly records: KeyValue[]
+  /** Of the records. */
   bytes: number
   readonly writes: Set<Write>
 }
@@ -175,12 +177,13 @@ export class ShardLog {
     if (this.state !== 'active') return
     const queue = this.queue
     this.queue = []
+    const maxBytes = this.maxBatchBytes() - BATCH_HEADER_BYTES
     const batches: Batch[] = []
     let batch: Batch | undefined
     for (const { records, write } of queue) {
       for (const record of records) {
         const bytes = record.key.length + (record.value?.length ?? 0) + RECORD_OVERHEAD_BYTES
-        if (batch === undefined || (batch.bytes > 0 && batch.bytes + bytes > BATCH_BYTES)) {
+        if (batch === undefined || (batch.bytes > 0 && batch.bytes + bytes > maxBytes)) {
           batches.push((batch = { records: [], bytes: 0, writes: new Set() }))
         }
         batch.records.push(record)
@@ -190,6 +193,11 @@ export class ShardLog {
     }
     for (const each of batches) for (const write of each.writes) write.open++
     for (const each of batches) this.appendBatch(each)
+  }
+
+  /** A batch that the topic does not take is refused whole: one request's records must not fail another's. */
+  private maxBatchBytes(): number {
+    return Math.min(MAX_BATCH_BYTES, this.services.configs.topic(OFFSETS_TOPIC).maxMessageBytes)
   }
 
   private appendBatch(batch: Batch): void {

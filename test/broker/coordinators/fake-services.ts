@@ -3,6 +3,7 @@ import type { LeadershipEvent } from '../../../src/broker/partitions/types.js'
 import type { AppendResult, MetadataChange } from '../../../src/broker/services.js'
 import { SeededRandom } from '../../../src/lib/prng.js'
 import type { ControllerCommand } from '../../../src/metadata/commands.js'
+import { ErrorCode } from '../../../src/wire/errors.js'
 import { BatchView } from '../../../src/wire/records.js'
 
 export const TOPIC_ID = 'offsetsTopicUuid0000AA'
@@ -80,6 +81,7 @@ export class FakePartition {
   highWatermark = 0
   leaderEpoch = 0
   isLeader = false
+  maxMessageBytes = 1_048_588
   /** commit: appends commit by themselves at the end of the turn. */
   appends: 'commit' | 'hold' = 'commit'
   readonly held: HeldAppend[] = []
@@ -94,6 +96,10 @@ export class FakePartition {
         return
       }
       const view = new BatchView(records)
+      if (view.sizeInBytes > this.maxMessageBytes) {
+        this.clock.after(0, () => done(this.result(ErrorCode.MESSAGE_TOO_LARGE, -1)))
+        return
+      }
       const baseOffset = this.logEndOffset
       view.baseOffset = baseOffset
       this.batches.push(records)
@@ -213,7 +219,10 @@ export class FakeNode {
         this.onChange = listener
       },
     },
-    configs: { int: (name: string) => this.configs[name]! },
+    configs: {
+      int: (name: string) => this.configs[name]!,
+      topic: () => ({ maxMessageBytes: this.partition.maxMessageBytes }),
+    },
     partitions: this.partition.manager,
   } as unknown as CoordinatorServices
 

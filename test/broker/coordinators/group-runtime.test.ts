@@ -28,9 +28,9 @@ class World {
   }
 
   /** The error of a commit to t-0; null while it waits. */
-  commit(offset: number, groupId = 'g', topicId = ZERO_UUID): { errorCode: number | null } {
+  commit(offset: number, groupId = 'g', topicId = ZERO_UUID, metadata = ''): { errorCode: number | null } {
     const outcome: { errorCode: number | null } = { errorCode: null }
-    const partitions = [{ partitionIndex: 0, offset, leaderEpoch: -1, metadata: '' }]
+    const partitions = [{ partitionIndex: 0, offset, leaderEpoch: -1, metadata }]
     this.runtime.commitOffsets(
       {
         groupId,
@@ -193,6 +193,20 @@ describe('writing', () => {
     world.partition.commit()
     expect(outcomes.map((each) => each.errorCode)).toEqual([0, 0, 0])
     expect([world.fetch('a'), world.fetch('b'), world.fetch('c')]).toEqual([1, 2, 3])
+  })
+
+  it('gathers no more than max.message.bytes allows; what alone is more fails alone', () => {
+    const world = World.loaded()
+    world.partition.maxMessageBytes = 300
+    const small = Array.from({ length: 10 }, (_, i) => world.commit(i, `g${i}`))
+    const large = world.commit(10, 'large', ZERO_UUID, 'x'.repeat(300))
+    const last = world.commit(11, 'last')
+    world.run()
+    expect(small.map((each) => each.errorCode)).toEqual(Array(10).fill(0))
+    expect(large.errorCode).toBe(ErrorCode.INVALID_COMMIT_OFFSET_SIZE)
+    expect(last.errorCode).toBe(0)
+    expect([world.fetch('g9'), world.fetch('large'), world.fetch('last')]).toEqual([9, -1, 11])
+    expect(world.partition.batches.map((bytes) => new BatchView(bytes).recordCount)).toEqual([3, 3, 3, 1, 1])
   })
 
   it('a failed append leaves the last committed offset', () => {
