@@ -3,16 +3,21 @@ import type { Offset } from '../lib/ids.js'
 /** One who waits for an offset to be passed. */
 export interface OffsetWaiter<T> {
   readonly offset: Offset
-  readonly value: T
-  isDone: boolean
+  /** Null as soon as nothing is waited for any more: whatever it holds on to (a request, its records) may go then. */
+  value: T | null
 }
+
+/** A shorter queue is not looked through for those who are done. */
+const MIN_TIDIED = 1024
 
 /**
  * Those who wait until a watermark reaches their offset, in the order of the offsets: appends come in order, so
- * a queue does (a duplicate of an earlier batch is sorted in). Bounded by the caller, through `size`.
+ * a queue does (a duplicate of an earlier batch is sorted in). Bounded by the caller, through `size`: those who gave up
+ * stay between the others while the watermark stands still, but never more of them than of these, or 1,024.
  */
-export class OffsetWaiters<T> {
+export class OffsetWaiters<T extends object | string> {
   private queue: OffsetWaiter<T>[] = []
+  /** All before it are done. */
   private head = 0
   private alive = 0
 
@@ -22,39 +27,29 @@ export class OffsetWaiters<T> {
 
   /** Satisfied once `takeUpTo` is called with `offset` or more. */
   add(offset: Offset, value: T): OffsetWaiter<T> {
-    const waiter: OffsetWaiter<T> = { offset, value, isDone: false }
-    let at = this.queue.length
-    while (at > this.head && this.queue[at - 1]!.offset > offset) at -= 1
-    if (at === this.queue.length) this.queue.push(waiter)
-    else this.queue.splice(at, 0, waiter)
+    const waiter: OffsetWaiter<T> = { offset, value }
+    const last = this.queue.at(-1)
+    if (last === undefined || last.offset <= offset) this.queue.push(waiter)
+    else this.queue.splice(this.placeAfter(offset), 0, waiter)
     this.alive += 1
     return waiter
   }
 
-  /** Whoever gave up (a time-out) is passed over later. Returns whether it was still waiting. */
-  remove(waiter: OffsetWaiter<T>): boolean {
-    if (waiter.isDone) return false
-    waiter.isDone = true
-    this.alive -= 1
-    if (this.alive === 0) this.reset()
-    return true
+  /** Whoever gave up (a time-out). Returns what it held; null where it was not waiting any more. */
+  remove(waiter: OffsetWaiter<T>): T | null {
+    const value = this.finish(waiter)
+    this.tidy()
+    return value
   }
 
   takeUpTo(watermark: Offset): T[] {
     const taken: T[] = []
     while (this.head < this.queue.length && this.queue[this.head]!.offset <= watermark) {
-      const waiter = this.queue[this.head]!
+      const value = this.finish(this.queue[this.head]!)
       this.head += 1
-      if (waiter.isDone) continue
-      waiter.isDone = true
-      this.alive -= 1
-      taken.push(waiter.value)
+      if (value !== null) taken.push(value)
     }
-    if (this.alive === 0) this.reset()
-    else if (this.head > 1024) {
-      this.queue = this.queue.slice(this.head)
-      this.head = 0
-    }
+    this.tidy()
     return taken
   }
 
@@ -62,12 +57,10 @@ export class OffsetWaiters<T> {
   takeAbove(offset: Offset): T[] {
     const taken: T[] = []
     while (this.queue.length > this.head && this.queue.at(-1)!.offset > offset) {
-      const waiter = this.queue.pop()!
-      if (waiter.isDone) continue
-      waiter.isDone = true
-      this.alive -= 1
-      taken.push(waiter.value)
+      const value = this.finish(this.queue.pop()!)
+      if (value !== null) taken.push(value)
     }
+    this.tidy()
     return taken.reverse()
   }
 
@@ -75,8 +68,32 @@ export class OffsetWaiters<T> {
     return this.takeUpTo(Number.POSITIVE_INFINITY)
   }
 
-  private reset(): void {
-    this.queue = []
+  private finish(waiter: OffsetWaiter<T>): T | null {
+    const { value } = waiter
+    if (value === null) return null
+    waiter.value = null
+    this.alive -= 1
+    return value
+  }
+
+  /** Behind all that wait for as much or less. */
+  private placeAfter(offset: Offset): number {
+    let low = this.head
+    let high = this.queue.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.queue[middle]!.offset <= offset) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /** At least half of those that it looks at were done since the last time: so each costs it two looks. */
+  private tidy(): void {
+    const { length } = this.queue
+    if (length === 0) return
+    if (this.alive > 0 && (length <= MIN_TIDIED || this.alive * 2 >= length)) return
+    this.queue = this.queue.filter((waiter) => waiter.value !== null)
     this.head = 0
   }
 }

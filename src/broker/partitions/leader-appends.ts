@@ -193,10 +193,11 @@ export class LeaderAppends {
   }
 
   private timeOut(waiters: OffsetWaiters<Waiting>, place: OffsetWaiter<Waiting>): void {
-    if (!waiters.remove(place)) return
+    const waiting = waiters.remove(place)
+    if (waiting === null) return
     const hasEnough = this.partition.leading?.hasEnoughInSync ?? true
     const errorCode = hasEnough ? ErrorCode.REQUEST_TIMED_OUT : ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND
-    this.finish(place.value, this.failure(errorCode, null))
+    this.finish(waiting, this.failure(errorCode, null))
   }
 
   /** The write failed: what came of it is known to be nothing, for the log was not moved. */
