@@ -1,5 +1,6 @@
 import { assert } from '../lib/assert.js'
 import type { Offset, Uuid } from '../lib/ids.js'
+import type { Timer } from '../ports/clock.js'
 import type { DiskFile } from '../ports/disk.js'
 import { encodeEpochCheckpoint, writeWhole } from './checkpoint-files.js'
 import type { EpochCache } from './epoch-cache.js'
@@ -21,6 +22,9 @@ export interface FlushedLog {
   readonly logEndOffset: Offset
   /** False: nothing of it is on the disk yet, and nothing was promised. */
   readonly isStored: boolean
+  /** As `LogConfig` says. */
+  readonly flushMessages: number
+  readonly flushMs: number
 }
 
 /** What of one log is on the disk, what is not yet, and who waits for it. */
@@ -41,6 +45,8 @@ export class LogFlush implements FlushSource {
   private syncedTruncations = 0
   /** What the recovery point on the disk says: see `RecoveryPoint.isSettled`. */
   private isSettled: boolean
+  /** Until `flush.ms` have passed since the oldest record that no sync covers; null: there is none, or no such limit. */
+  private timer: Timer | null = null
 
   constructor(
     private readonly context: LogContext,
@@ -124,6 +130,34 @@ export class LogFlush implements FlushSource {
     this.context.flusher.queue(this)
   }
 
+  /** Has records that nobody waits for synced within the limits of the configuration. */
+  noteAppended(): void {
+    const { flushMessages, flushMs } = this.log
+    if (this.uncoveredRecords >= flushMessages) {
+      this.queue()
+    } else if (flushMs !== Number.POSITIVE_INFINITY) {
+      this.timer ??= this.context.clock.after(flushMs, () => {
+        this.timer = null
+        this.queue()
+      })
+    }
+  }
+
+  onLimitsChanged(): void {
+    this.stopTimer()
+    if (this.uncoveredRecords > 0) this.noteAppended()
+  }
+
+  /** Neither synced nor about to be by the job under way. */
+  private get uncoveredRecords(): number {
+    return this.log.logEndOffset - Math.max(this.durableEndValue, this.flushingEnd)
+  }
+
+  private stopTimer(): void {
+    this.timer?.cancel()
+    this.timer = null
+  }
+
   beginFlush(): FlushJob {
     assert(!this.isFlushing, 'one flush of a log at a time')
     if (!this.log.isStored) return this.nothingToFlush()
@@ -133,6 +167,7 @@ export class LogFlush implements FlushSource {
     const checkpoint = `${directory}/${EPOCH_CHECKPOINT}`
     const { pinned, temporary } = this.openForFlush(version, checkpoint)
     const { truncations } = this
+    this.stopTimer()
     this.isFlushing = true
     const waiters = this.waiters
     this.waiters = []
@@ -255,6 +290,7 @@ export class LogFlush implements FlushSource {
 
   /** No more flushes; whoever waits gets the error, in an input of its own. */
   close(error: Error): void {
+    this.stopTimer()
     this.context.flusher.forget(this)
     if (this.waiters.length > 0) this.context.clock.endOfTurn(() => this.failFlush(error))
   }

@@ -109,6 +109,14 @@ export class PartitionLog implements ReplicaLog {
     return this.config.fileDeleteDelayMs
   }
 
+  get flushMessages(): number {
+    return this.config.flushMessages
+  }
+
+  get flushMs(): number {
+    return this.config.flushMs
+  }
+
   /** False while the disk is full up to its reserve: appends are refused, everything else goes on. */
   get hasRoom(): boolean {
     return !this.context.space.isLow
@@ -205,6 +213,7 @@ export class PartitionLog implements ReplicaLog {
       this.tail.add(batch)
       sinceSnapshot += size
     }
+    this.flush.noteAppended()
     this.bytesSinceSnapshot = sinceSnapshot
     if (sinceSnapshot >= Math.max(SNAPSHOT_INTERVAL_BYTES, this.snapshotBytes * SNAPSHOT_SHARE)) {
       this.askForSnapshot()
@@ -228,6 +237,8 @@ export class PartitionLog implements ReplicaLog {
     const baseOffset = this.endOffset
     this.segments.finishActive()
     this.segments.start(baseOffset)
+    // Also where no acknowledgement waits for it: an unclean start checks all that lies behind the recovery point.
+    this.flush.queue()
     this.askForSnapshot()
   }
 
@@ -418,7 +429,9 @@ export class PartitionLog implements ReplicaLog {
   }
 
   updateConfig(config: LogConfig): void {
+    const { flushMessages, flushMs } = this.config
     this.config = config
+    if (config.flushMessages !== flushMessages || config.flushMs !== flushMs) this.flush.onLimitsChanged()
   }
 
   /** Checks so many bytes of old segments by CRC, from `cursor` on. Returns what was read; null: all was seen. */

@@ -103,4 +103,7 @@ export interface LogConfig {
   retentionMs: number
   cleanupPolicy: 'delete' | 'compact' | 'compact,delete'
   fileDeleteDelayMs: number
+  /** Synced once so many records are not, and so long after the oldest of them; Infinity: never for that reason. */
+  flushMessages: number
+  flushMs: number
 }

@@ -25,6 +25,8 @@ export const LOG_CONFIG: LogConfig = {
   retentionMs: -1,
   cleanupPolicy: 'delete',
   fileDeleteDelayMs: 60_000,
+  flushMessages: Number.POSITIVE_INFINITY,
+  flushMs: Number.POSITIVE_INFINITY,
 }
 
 export const QUIET: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => QUIET }
