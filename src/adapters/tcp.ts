@@ -9,23 +9,17 @@ import {
 } from '../ports/network.js'
 
 export interface TcpOptions {
-  /** Connections that a listener takes at a time, over all of its addresses; more are closed at once. */
-  maxConnections: number
-  /** The same from one address. */
-  maxConnectionsPerIp: number
   /** `bufferedBytes` at which node asks to wait; `onDrain` follows when all of it was taken. */
   highWaterMarkBytes: number
 }
 
 export const DEFAULT_TCP_OPTIONS: TcpOptions = {
-  maxConnections: 10_000,
-  maxConnectionsPerIp: 10_000,
   highWaterMarkBytes: 256 * 1024,
 }
 
 const KEEP_ALIVE_MS = 30_000
 
-/** TCP by node:net: both ways of making a stream. */
+/** TCP by node:net: both ways of making a stream. How many a listener takes is for whoever accepts them to say. */
 export class Tcp implements Dialer, Listener {
   private readonly options: TcpOptions
 
@@ -77,8 +71,6 @@ export class Tcp implements Dialer, Listener {
     listening: (bound: Address) => void,
     failed: (error: Error) => void,
   ): { close(): void } {
-    const perIp = new Map<string, number>()
-    const sockets = new Set<net.Socket>()
     const server = net.createServer(
       {
         noDelay: true,
@@ -87,25 +79,12 @@ export class Tcp implements Dialer, Listener {
         highWaterMark: this.options.highWaterMarkBytes,
       },
       (socket) => {
-        const ip = socket.remoteAddress
-        const count = ip === undefined ? 0 : (perIp.get(ip) ?? 0)
-        if (
-          ip === undefined ||
-          count >= this.options.maxConnectionsPerIp ||
-          sockets.size >= this.options.maxConnections
-        ) {
+        if (socket.remoteAddress === undefined) {
+          // Its client went before it was accepted.
           socket.on('error', () => {}) // nobody is there to hear of it
           socket.destroy()
           return
         }
-        perIp.set(ip, count + 1)
-        sockets.add(socket)
-        socket.once('close', () => {
-          sockets.delete(socket)
-          const left = (perIp.get(ip) ?? 1) - 1
-          if (left > 0) perIp.set(ip, left)
-          else perIp.delete(ip)
-        })
         const stream = new TcpStream(socket)
         stream.start(accepted(stream))
       },

@@ -88,8 +88,8 @@ describe('Tcp', () => {
     expect(error.reason).toBe('refused')
   })
 
-  it('tells of a reset, limits connections, and holds a sender back', async () => {
-    const tcp = new Tcp({ maxConnectionsPerIp: 1 })
+  it('tells of a reset and holds a sender back', async () => {
+    const tcp = new Tcp()
     const accepted: ByteStream[] = []
     let bytes = 0
     let total: () => void = () => {}
@@ -129,10 +129,14 @@ describe('Tcp', () => {
     })
     first.write([Buffer.alloc(size)])
     expect(first.bufferedBytes).toBeGreaterThan(0)
+    // Another connection comes and goes: whatever were not held back would have come by then.
     await new Promise<void>((resolve, reject) => {
-      tcp.dial(server.bound, 1000, () => ({ onData() {}, onClose: () => resolve() }), reject)
+      const ended = (stream: ByteStream) => {
+        queueMicrotask(() => stream.destroy())
+        return { onData() {}, onClose: () => resolve() }
+      }
+      tcp.dial(server.bound, 1000, ended, reject)
     })
-    expect(accepted).toHaveLength(1)
     expect(bytes).toBe(0)
     accepted[0]!.resume()
     await all

@@ -33,6 +33,8 @@ export class KafkaServer {
   private opened = false
   private closed = false
   private sweep: Timer | null = null
+  private unloggedRefusals = 0
+  private nextRefusalLogMs = 0
 
   constructor(private readonly options: KafkaServerOptions) {}
 
@@ -80,7 +82,7 @@ export class KafkaServer {
   private accept(config: ListenerConfig, stream: ByteStream): StreamHandler {
     const host = stream.remote.host
     const sameIp = this.perIp.get(host) ?? 0
-    const { limits, logger } = this.options
+    const { limits } = this.options
     const refusal =
       this.connections.size >= limits.maxConnections
         ? `max.connections (${limits.maxConnections}) is reached`
@@ -88,8 +90,7 @@ export class KafkaServer {
           ? `max.connections.per.ip (${limits.maxConnectionsPerIp}) is reached`
           : null
     if (refusal !== null || this.closed) {
-      if (refusal !== null)
-        logger.warn({ client: host, listener: config.name }, `connection refused: ${refusal}`)
+      if (refusal !== null) this.logRefusal(host, config.name, refusal)
       stream.destroy()
       return { onData: ignore, onClose: ignore }
     }
@@ -97,6 +98,19 @@ export class KafkaServer {
     const connection = new Connection(this.nextConnectionId++, stream, this.hostOf(config))
     this.connections.set(connection.id, connection)
     return connection
+  }
+
+  /** One line a second, which counts those before it: clients without a connection try again at once. */
+  private logRefusal(client: string, listener: string, refusal: string): void {
+    this.unloggedRefusals += 1
+    const nowMs = this.options.clock.monotonicMs()
+    if (nowMs < this.nextRefusalLogMs) return
+    this.nextRefusalLogMs = nowMs + REFUSAL_LOG_INTERVAL_MS
+    this.options.logger.warn(
+      { client, listener, refused: this.unloggedRefusals },
+      `connection refused: ${refusal}`,
+    )
+    this.unloggedRefusals = 0
   }
 
   private hostOf(config: ListenerConfig): ConnectionHost {
@@ -134,5 +148,6 @@ export class KafkaServer {
 }
 
 const SWEEP_INTERVAL_MS = 10_000
+const REFUSAL_LOG_INTERVAL_MS = 1_000
 
 function ignore(): void {}
