@@ -289,7 +289,8 @@ export class GroupCoordinatorRuntime {
   /**
    * A read needs no append, so nothing else would stop one from a leader that has been deposed and does not know it:
    * no commit that another node acknowledged may be missing in it. An isolated node loses its quorum before its
-   * session ends, and so before it is deposed; one that stood still must first prove its leadership.
+   * session ends, and so before it is deposed; one whose heartbeats alone do not arrive counts its session by itself;
+   * one that stood still must first prove its leadership.
    */
   private withReadableShard(
     groupId: string,
@@ -298,7 +299,8 @@ export class GroupCoordinatorRuntime {
   ): void {
     this.noticeStall()
     this.withShard(groupId, refuse, (shard) => {
-      if (!this.services.quorum.status().hasQuorum) refuse(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+      const { quorum } = this.services
+      if (!quorum.status().hasQuorum || this.services.isCutOff()) refuse(ErrorCode.COORDINATOR_NOT_AVAILABLE)
       else if (!shard.isConfirmed) refuse(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
       else read(shard)
     })

@@ -7,6 +7,8 @@ export type CoordinatorServices = Pick<
   'config' | 'clock' | 'random' | 'logger' | 'compression' | 'quorum' | 'metadata' | 'configs'
 > & {
   readonly partitions: CoordinatorPartitions
+  /** So long without the controller that others may have been elected for what this broker leads. */
+  isCutOff(): boolean
 }
 
 export type CoordinatorPartitions = Pick<

@@ -198,6 +198,7 @@ export class FakeNode {
   readonly commands: ControllerCommand[] = []
   hasTopic = true
   hasQuorum = true
+  isCutOff = false
   readonly configs: Record<string, number> = { ...CONFIGS }
   /** Other topics: name -> id. */
   readonly topics = new Map<string, string>()
@@ -213,6 +214,7 @@ export class FakeNode {
       submit: (command: ControllerCommand) => void this.commands.push(command),
       status: () => ({ hasQuorum: this.hasQuorum }),
     },
+    isCutOff: () => this.isCutOff,
     metadata: {
       image: this.image(),
       onChange: (listener: (change: MetadataChange) => void) => {

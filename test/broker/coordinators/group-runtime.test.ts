@@ -306,6 +306,16 @@ describe('losing the leadership', () => {
     expect(world.fetch()).toBe(5)
   })
 
+  it('reads nothing once its session without the controller is over: it may be fenced', () => {
+    const world = World.loaded()
+    world.commit(5)
+    world.run()
+    world.node.isCutOff = true
+    expect(world.fetch()).toBe(`error ${ErrorCode.COORDINATOR_NOT_AVAILABLE}`)
+    world.node.isCutOff = false
+    expect(world.fetch()).toBe(5)
+  })
+
   it('reads nothing after it stood still, until a write has proved its leadership', () => {
     const world = World.loaded()
     world.commit(5)
