@@ -51,7 +51,9 @@ export class SimAdministrator extends SimClient {
   private configured: string | null = null
   /** Values whose command was not answered: a node that stood still may hand it on at any time, after newer ones too. */
   private readonly unsettled = new Set<string>()
+  /** The workload's topic is to be given back the least minimum; it was, once. */
   private isSettling = false
+  private isSettled = false
 
   start(): void {
     this.after(this.draw(this.world.load.administerWithinMs), () => this.act(() => this.start()))
@@ -67,7 +69,8 @@ export class SimAdministrator extends SimClient {
     const one = present[this.draw(Math.max(1, present.length))]
     const kind = this.draw(14)
     // Once would not do: a node that stood still may hand on an older command at any time.
-    if (this.isSettling && this.draw(2) === 0) this.configureMinimum(this.topic, LEAST_MINIMUM, done)
+    if (this.isSettling && (!this.isSettled || this.draw(2) === 0))
+      this.configureMinimum(this.topic, LEAST_MINIMUM, done)
     else if (kind === 13)
       this.configureMinimum(this.topic, LEAST_MINIMUM + Math.floor(this.draw(3) / 2), done)
     else if ((kind === 2 || kind === 3) && one !== undefined)
@@ -139,9 +142,12 @@ export class SimAdministrator extends SimClient {
       resources: [{ resourceType: RESOURCE_TOPIC, resourceName, configs }],
       validateOnly: false,
     }
-    this.call(this.anyNode(), IncrementalAlterConfigs, 1, body, (response) =>
-      this.report(response?.responses[0]?.errorCode ?? NOT_ANSWERED, 'minimumChanges', done),
-    )
+    this.call(this.anyNode(), IncrementalAlterConfigs, 1, body, (response) => {
+      const errorCode = response?.responses[0]?.errorCode ?? NOT_ANSWERED
+      if (this.isSettling && resourceName === this.topic && errorCode === ErrorCode.NONE)
+        this.isSettled = true
+      this.report(errorCode, 'minimumChanges', done)
+    })
   }
 
   /** As Kafka's tool does before it moves replicas: whoever is not in sync catches up at so much a second. */

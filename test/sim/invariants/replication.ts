@@ -143,9 +143,7 @@ export class HighWatermarkIsSafe extends Invariant {
     const minIsr = Math.min(world.minInsyncReplicas, newest === undefined ? 1 : countedReplicas(newest))
     if (promisedCopies(world, copies, name, last) < minIsr)
       this.fail(`${where} covers what counts as ${describeCopies(copies)}`)
-    // Several changes of the image may come in one event: it advanced between the first of them and the last.
-    const hadEnough = before.isr !== null && before.isr.isr.length >= minIsr
-    if (now.isr.isr.length < minIsr && !hadEnough)
+    if (now.isr.isr.length < minIsr && !hadEnough(world, now, before, minIsr))
       this.fail(`${where} advanced with the ISR ${now.isr.isr.join('/')}`)
     const held = world.diskOf(node.id).heldAt(name, last)
     const own = held === undefined && world.damagedNodes.has(node.id) ? agreed(copies).identity : held
@@ -156,6 +154,14 @@ export class HighWatermarkIsSafe extends Invariant {
       this.fail(`${where} passes member ${member}, which counts as ${describeCopies(copies)}`)
     }
   }
+}
+
+/** Several changes of the image may come in one event: it advanced between two of them. */
+function hadEnough(world: Watched, now: ReplicaState, before: ReplicaState, minIsr: number): boolean {
+  if (before.isr !== null && before.isr.isr.length >= minIsr) return true
+  for (let epoch = before.partitionEpoch + 1; epoch < now.partitionEpoch; epoch++)
+    if ((world.facts.stateAt(now.key, epoch)?.isr.length ?? 0) >= minIsr) return true
+  return false
 }
 
 /** KAFKA-14704: what a follower takes for committed is what its leaders committed. */
