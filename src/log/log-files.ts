@@ -44,10 +44,13 @@ export class LogFiles {
     return this.opened!
   }
 
-  /** Gets at the files where that was not done yet. @throws DiskError; damage is reported as well */
+  /** Gets at the files where that was not done yet, or not wholly. @throws DiskError; damage is reported as well */
   open(): void {
     const { opening, faults } = this
-    if (opening === null) return
+    if (opening === null) {
+      this.opened?.finishRestart()
+      return
+    }
     faults.checkOpen()
     if (opening.type === 'new') this.create()
     else faults.detectDamage(() => this.onOpened(opening.load(), opening.isTrusted))

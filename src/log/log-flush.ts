@@ -25,6 +25,8 @@ export interface FlushedLog {
   /** As `LogConfig` says. */
   readonly flushMessages: number
   readonly flushMs: number
+  /** Brings the files into the state that is to be synced. @throws DiskError */
+  finishRestart(): void
 }
 
 /** What of one log is on the disk, what is not yet, and who waits for it. */
@@ -161,6 +163,7 @@ export class LogFlush implements FlushSource {
   beginFlush(): FlushJob {
     assert(!this.isFlushing, 'one flush of a log at a time')
     if (!this.log.isStored) return this.nothingToFlush()
+    this.log.finishRestart()
     const { disk, points } = this.context
     const { directory, epochs } = this.log
     const { version } = epochs
@@ -270,8 +273,23 @@ export class LogFlush implements FlushSource {
     this.pointDirty = true
   }
 
-  /** The log begins anew at `offset`; the caller stores the point. */
+  /**
+   * The log begins anew at `offset`. Durable at once: the old segments must not come back in front of the new start. Where
+   * it throws, nothing has begun. @throws DiskError
+   */
   restartAt(offset: Offset): void {
+    const { points, flusher } = this.context
+    const { topicId, partition } = this.log
+    const point = { recoveryPoint: offset, logStartOffset: offset, isSettled: false }
+    this.faults.guard(() => points.set(topicId, partition, point))
+    this.isSettled = false
+    try {
+      points.syncNow()
+    } catch (error) {
+      // Whatever the reason: a sync that failed is never tried again.
+      flusher.fail(error as Error)
+      throw error
+    }
     this.durableEndValue = offset
     this.flushingEnd = Math.min(this.flushingEnd, offset)
   }

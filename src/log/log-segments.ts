@@ -1,5 +1,6 @@
 import type { Offset } from '../lib/ids.js'
 import type { Timer } from '../ports/clock.js'
+import { DiskError } from '../ports/disk.js'
 import { DELETED_SUFFIX } from './file-names.js'
 import type { LogContext } from './log-context.js'
 import type { LogFaults } from './log-faults.js'
@@ -18,6 +19,8 @@ export class LogSegments {
   private readonly deletions = new Set<Timer>()
   private bytes = 0
   private isClosed = false
+  /** Every segment is to go, these are left, and one is to begin here; null: nothing of the kind. */
+  private restart: { readonly offset: Offset; readonly leaving: Segment[] } | null = null
 
   constructor(
     private readonly context: LogContext,
@@ -101,7 +104,7 @@ export class LogSegments {
 
   /** Writes what the active segment's indexes still hold back. */
   flushIndexes(): void {
-    this.flushIndexesOf(this.active)
+    if (this.restart === null) this.flushIndexesOf(this.active)
   }
 
   flushIndexesOf({ offsetIndex, timeIndex }: Segment): void {
@@ -119,18 +122,31 @@ export class LogSegments {
     this.removeNow(segment)
   }
 
-  /** Every segment goes at once; a new one begins at `offset`. Where that fails halfway, the log takes nothing more. */
+  /** Every segment goes; a new one begins at `offset`. What a full disk refuses is done before the next use. */
   replaceAll(offset: Offset): void {
-    const old = this.segments
+    this.restart = { offset, leaving: this.segments }
     this.segments = []
     this.bytes = 0
+    this.flush.noteDirectory()
     try {
-      for (const segment of old) this.removeNow(segment)
+      this.finishRestart()
+    } catch (error) {
+      if (!isFull(error)) throw error
+    }
+  }
+
+  /** What `replaceAll` left to do. On any fault but a full disk the log takes nothing more. @throws DiskError */
+  finishRestart(): void {
+    if (this.restart === null) return
+    const { offset, leaving } = this.restart
+    try {
+      for (; leaving.length > 0; leaving.shift()) this.removeNow(leaving[0]!)
       this.start(offset)
     } catch (error) {
-      this.faults.close(error as Error)
+      if (!isFull(error)) this.faults.close(error as Error)
       throw error
     }
+    this.restart = null
   }
 
   private removeNow(segment: Segment): void {
@@ -187,4 +203,8 @@ export class LogSegments {
     for (const timer of this.deletions) timer.cancel()
     this.deletions.clear()
   }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof DiskError && error.code === 'ENOSPC'
 }

@@ -321,16 +321,15 @@ export class PartitionLog implements ReplicaLog {
   truncateFullyAndStartAt(offset: Offset): void {
     this.faults.checkOpen()
     this.open()
+    // First what may fail and only saves work, then the point, and with it all else.
+    this.bytesSinceSnapshot = null
+    if (this.snapshots.dropAbove(-1)) this.flush.noteDirectory()
+    this.flush.restartAt(offset)
     this.flush.noteTruncation()
     this.tail.clear()
     this.epochs.clear()
-    this.flush.restartAt(offset)
     this.startOffset = offset
     this.endOffset = offset
-    if (this.snapshots.dropAbove(-1)) this.flush.noteDirectory()
-    // Durable at once: the old segments must not come back in front of the new start.
-    this.flush.storePoint()
-    this.faults.guard(() => this.context.points.syncNow())
     this.segments.replaceAll(offset)
   }
 
@@ -443,6 +442,11 @@ export class PartitionLog implements ReplicaLog {
       if (from >= this.endOffset) return null
       return this.readStored(from, this.endOffset, maxBytes, true)
     })
+  }
+
+  /** What a full disk kept from being done when the log began anew. @throws DiskError */
+  finishRestart(): void {
+    this.files.openSegments?.finishRestart()
   }
 
   /** Writes what indexes still hold back: before a clean stop. */

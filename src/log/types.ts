@@ -38,7 +38,7 @@ export interface ReplicaLog {
 
   /** Drops everything at or above `offset`, indexes and epochs with it; durable before the next `sync` reports. */
   truncateTo(offset: Offset): void
-  /** Drops everything and starts anew at `offset` (out of the leader's range). */
+  /** Drops everything and starts anew at `offset` (out of the leader's range). Where it throws, the log is as it was, or closed. */
   truncateFullyAndStartAt(offset: Offset): void
   /** Retention or DeleteRecords: segments wholly below may go. Never past the high watermark. */
   advanceLogStartOffset(offset: Offset): void
