@@ -9,6 +9,7 @@ import { crc32c } from '../wire/crc32c.js'
  *   0 topicId 16 bytes | 16 partition int32, its highest bit: settled | 20 recoveryPoint int64 | 28 logStart int64
  *   | 36 crc-32c of 0..36 | zeros to 64
  *
+ * A slot never crosses the border of a sector, so it is there as a whole, old or new, whenever the process or the power ends.
  * What holds: everything below a slot's recovery point was fsynced. After the death of the process the slots are exact:
  * all that was ever reported durable lies below. After a power cut they may be older by what was written since they
  * were synced themselves (with each new log and truncation, else each second). Kafka's text checkpoint is written too,

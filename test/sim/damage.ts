@@ -26,6 +26,8 @@ export class DamageBudget {
   mayDamage(node: SimNode): boolean {
     const { nodes } = this.world
     if (nodes.length < 2 || !this.isWhole() || !hasSpareVoter(nodes)) return false
+    // With the vote that is being taken from another it would be the second of three.
+    if (this.world.workload.isRemovingVoter()) return false
     this.review()
     return this.damaged.every((each) => each === node)
   }
@@ -47,6 +49,11 @@ export class DamageBudget {
     if (this.damaged.length > 0) return false
     for (const node of this.world.nodes) this.strike(node, 'now')
     return true
+  }
+
+  isNobodyDamaged(): boolean {
+    this.review()
+    return this.damaged.length === 0
   }
 
   /** The node may have damaged logs, or may not have all that it acknowledged. */

@@ -35,6 +35,8 @@ export interface SyncRecord {
   readonly size: number
 }
 
+const SECTOR_BYTES = 512
+
 /**
  * A disk of the simulated world. It outlives its process: `crash` keeps the page cache, `powerCut` keeps what was
  * synced and chance's part of the rest. After either, `attach` the new process.
@@ -378,12 +380,17 @@ class SimFile implements DiskFile {
     this.put(position, chunks, length)
   }
 
-  /** The port allows a failed write to leave a part of itself. */
+  /**
+   * The port allows a failed write to leave a part of itself, and death within a write does. What lies within one sector
+   * is written as a whole or not at all: kernels copy by the page, and devices write by the sector.
+   */
   private tear(position: number, chunks: readonly Uint8Array[], length: number): void {
     const { disk, inode } = this
     const room = Math.min(length, inode.size + disk.freeBytes() - position)
-    const left = room > 0 ? (disk.faults.tear?.(room) ?? 0) : 0
-    if (left === 0) return
+    const asked = room > 0 ? (disk.faults.tear?.(room) ?? 0) : 0
+    const end = position + asked
+    const left = asked === length ? length : end - (end % SECTOR_BYTES) - position
+    if (left <= 0) return
     disk.tornWrites++
     const part: Uint8Array[] = []
     let missing = left

@@ -8,7 +8,7 @@ it('ends a process within an event, whoever catches its death, and nothing of it
   const process = world.process('p')
   const disk = new SimDisk(world)
   disk.attach(process)
-  disk.faults.tear = () => 3
+  disk.faults.tear = () => 700
   const set = (doom: Doom | null): void => {
     disk.doom = doom
   }
@@ -26,7 +26,7 @@ it('ends a process within an event, whoever catches its death, and nothing of it
   process.schedule(0, () => {
     const file = disk.open('a', { create: true })
     try {
-      file.write(0, [Buffer.from('hel'), Buffer.from('lo')])
+      file.write(0, [Buffer.alloc(600, 'a'), Buffer.alloc(600, 'b')])
     } catch {
       expect(() => disk.rename('a', 'b')).toThrow('a write of a')
       expect(() => file.read(0, 1)).toThrow('a write of a')
@@ -42,7 +42,8 @@ it('ends a process within an event, whoever catches its death, and nothing of it
   expect(disk.doom).toBeNull()
   expect(disk.openFiles).toBe(0)
   const left = disk.open('a')
-  expect(Buffer.from(left.read(0, 10)).toString()).toBe('hel')
+  // Whole sectors.
+  expect(Buffer.from(left.read(0, 1_200)).toString()).toBe('a'.repeat(512))
   left.close()
 })
 

@@ -64,6 +64,8 @@ export class SimNode {
   /** How often it was started. */
   incarnation = 0
   onPowerCut: (() => void) | null = null
+  /** The power goes while the truncation of a log is not synced yet: the log may then be taken for damaged. */
+  onTruncationCut: (() => void) | null = null
   /** Of the wall clock alone; outlives processes. */
   wallOffsetMs = 0
   /** A disk fault was injected: the process is expected to give up, and this is told. */
@@ -340,11 +342,17 @@ export class SimNode {
   powerCut(random: Random): void {
     this.cancelFailure()
     if (randomBelow(random, 2) === 0) this.light = this.world.network.links.darken(hostOf(this.id))
+    if (this.isTruncating()) this.onTruncationCut?.()
     this.process?.kill()
     this.disk.powerCut(random)
     this.store.powerCut(random)
     this.node = null
     this.onPowerCut?.()
+  }
+
+  private isTruncating(): boolean {
+    const partitions = this.node?.services.partitions.all() ?? []
+    return [...partitions].some(({ log }) => log.hasUnsyncedTruncation)
   }
 
   /** A new disk, empty: whoever starts here knows nothing. The machine is down. */

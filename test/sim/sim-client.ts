@@ -80,6 +80,8 @@ export interface ClientWorld {
     done: (reply: ControllerReply) => void,
   ): void
   readonly load: Load
+  /** Nobody has lost what gave it its vote: another's may be taken. */
+  maySpareVote(): boolean
   readonly observer: WorkloadObserver
   readonly history: HistoryRecorder
 }

@@ -7,6 +7,8 @@ import { hostOf, KAFKA_PORT } from './node.js'
 import { NOT_ANSWERED, SimClient, type WorkloadEvent } from './sim-client.js'
 
 const METADATA_TOPIC = '__cluster_metadata'
+/** A removal that nobody answers for may come about for so long: a node that stands still hands it on later. */
+const REMOVAL_MS = 10_000
 /** A voter that does not catch up meanwhile is not added. */
 const CATCH_UP_MS = 2_500
 
@@ -28,6 +30,8 @@ interface Quorum {
  */
 export class SimQuorumAdmin extends SimClient {
   private isSettling = false
+  /** When the removals that were asked for, and not answered, are over. */
+  private readonly removalEndsMs = new Set<{ readonly timeMs: number }>()
 
   start(): void {
     this.after(1 + this.draw(this.world.load.changeVotersWithinMs), () =>
@@ -43,13 +47,19 @@ export class SimQuorumAdmin extends SimClient {
     this.isSettling = true
   }
 
+  isRemoving(): boolean {
+    const { nowMs } = this.world.process.world
+    for (const end of this.removalEndsMs) if (end.timeMs <= nowMs) this.removalEndsMs.delete(end)
+    return this.removalEndsMs.size > 0
+  }
+
   private act({ leader, voters, learners }: Quorum): void {
     const stale = voters.find(({ id }) => learners.some((learner) => learner.id === id))
     if (stale !== undefined) return this.remove(stale, leader)
     if (this.isSettling) return
     const joining = learners[this.draw(Math.max(1, learners.length))]
     if (joining !== undefined && this.draw(4) > 0) this.add(joining)
-    else if (voters.length > this.fewest) {
+    else if (voters.length > this.fewest && this.world.maySpareVote()) {
       const isLeader = this.draw(3) === 0
       const leaving = isLeader ? voters.find(({ id }) => id === leader) : voters[this.draw(voters.length)]
       if (leaving !== undefined) this.remove(leaving, leader)
@@ -91,12 +101,14 @@ export class SimQuorumAdmin extends SimClient {
 
   private remove({ id, directoryId }: Replica, leader: number): void {
     const body = { clusterId: null, voterId: id, voterDirectoryId: directoryId }
-    this.call(this.anyNode(), RemoveRaftVoter, 0, body, (response) =>
-      this.report(
-        response?.errorCode ?? NOT_ANSWERED,
-        id === leader ? ['votersRemoved', 'leadersRemoved'] : ['votersRemoved'],
-      ),
-    )
+    const end = { timeMs: this.world.process.world.nowMs + REMOVAL_MS }
+    this.removalEndsMs.add(end)
+    this.call(this.anyNode(), RemoveRaftVoter, 0, body, (response) => {
+      const errorCode = response?.errorCode ?? NOT_ANSWERED
+      // Any other error may be that of a removal whose outcome was not heard of.
+      if (errorCode === ErrorCode.NONE) this.removalEndsMs.delete(end)
+      this.report(errorCode, id === leader ? ['votersRemoved', 'leadersRemoved'] : ['votersRemoved'])
+    })
   }
 
   private report(errorCode: number, what: readonly WorkloadEvent[]): void {

@@ -81,6 +81,11 @@ export class Workload {
     this.quorumAdmin?.settle()
   }
 
+  /** A voter may lose its vote at any moment, as was asked for. */
+  isRemovingVoter(): boolean {
+    return this.quorumAdmin?.isRemoving() ?? false
+  }
+
   stopSending(): void {
     for (const sender of this.senders) sender.stop()
     this.administrator?.stop()

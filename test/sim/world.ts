@@ -270,6 +270,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver, Life {
       controllers: this.nodes.filter(({ roles }) => roles.controller).map(({ id }) => id),
       command: (nodeId, command, timeoutMs, done) => this.command(process, nodeId, command, timeoutMs, done),
       load: this.profile.load,
+      maySpareVote: () => this.faults.budget.isNobodyDamaged(),
       observer: this,
       history: this.history,
     }
@@ -314,6 +315,7 @@ export class SimRun implements SimNodeWorld, Observed, WorkloadObserver, Life {
       }
       node.disk.onMoved = (from, to) => index.onMoved(from, to)
       node.onPowerCut = () => index.rescan()
+      node.onTruncationCut = () => this.faults.budget.strike(node, 'later')
     }
   }
 
