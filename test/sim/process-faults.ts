@@ -100,6 +100,8 @@ export const PROCESS_FAULTS = {
       context.restart(node, downTimeMs(random))
     }
     const end = (): void => {
+      // It may have promised more since it was chosen.
+      context.mayEnd(node)
       if (losesPower) node.powerCut(random)
       else node.crash()
     }

@@ -103,6 +103,8 @@ interface Lane {
   nextSequence: number
   nextOrdinal: number
   inFlight: number
+  /** To whom the last one went. */
+  leaderEpoch: number
   /** One failed: when the others have been answered, all go out again in their order. */
   mustRepeat: boolean
 }
@@ -120,6 +122,7 @@ export class SimProducer extends SendingClient {
       nextSequence: 0,
       nextOrdinal: 0,
       inFlight: 0,
+      leaderEpoch: -1,
       mustRepeat: false,
     }),
   )
@@ -170,6 +173,8 @@ export class SimProducer extends SendingClient {
       // The broker remembers as many: whoever is that far behind the last, acknowledged or not, is no longer known.
       if (batch.ordinal >= lane.batches[0]!.ordinal + MAX_IN_FLIGHT) return
       if (lane.mustRepeat || this.stopped) return
+      // What a former leader has not answered may have to be sent again, in front of all that follows.
+      if (lane.inFlight > 0 && lane.leaderEpoch !== this.leaderOf(lane.partition).epoch) return
       if (!batch.isSent) this.send(lane, batch)
     }
   }
@@ -181,6 +186,7 @@ export class SimProducer extends SendingClient {
     batch.isSent = true
     batch.wasFirst = lane.batches[0] === batch
     lane.inFlight++
+    lane.leaderEpoch = this.leaderOf(lane.partition).epoch
     const bytes = this.batchOf(values, { producerId, producerEpoch, baseSequence })
     this.produce(lane.partition, -1, bytes, (errorCode, baseOffset, message) => {
       lane.inFlight--
