@@ -353,7 +353,12 @@ export class KoggeNode {
     const unsupported = unsupportedFeature(this.cache.image)
     if (unsupported !== undefined) return this.fail(new Error(unsupported))
     if (this.storage.meta.clusterId === undefined && this.cache.image.clusterId !== '') {
-      this.storage.update({ clusterId: this.cache.image.clusterId })
+      try {
+        this.storage.update({ clusterId: this.cache.image.clusterId })
+      } catch (error) {
+        // On a full disk too: a node that forgets its cluster at the next start might found another.
+        return this.fail(error as Error)
+      }
     }
     if (!this.logsReady) return
     this.partitions.onMetadata(change)

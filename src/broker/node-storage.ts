@@ -32,9 +32,11 @@ export class NodeStorage {
     return this.properties
   }
 
+  /** Changes nothing where it throws. @throws DiskError */
   update(change: Partial<MetaProperties>): void {
-    this.properties = { ...this.properties, ...change }
-    writeMetaProperties(this.ports.disk, this.properties)
+    const properties = { ...this.properties, ...change }
+    writeMetaProperties(this.ports.disk, properties)
+    this.properties = properties
   }
 
   open(done: (error: Error | null, store: OrderedStore | null) => void): void {

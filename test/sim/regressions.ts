@@ -41,4 +41,11 @@ export const REGRESSIONS: readonly Regression[] = [
     seconds: 60,
     about: 'an entry of an index that came back with a power cut and pointed into another batch',
   },
+  {
+    seed: 5_180_117,
+    nodes: 3,
+    profile: 'standard',
+    seconds: 60,
+    about: 'a disk that was full when the node learned of its cluster',
+  },
 ]
